@@ -1,0 +1,20 @@
+# millrace_test(NAME engine_text_tests SOURCES a_test.cpp ... LIBS millrace_engine_text ... [LABELS cluster] [TIMEOUT 120])
+# A GoogleTest program whose cases CTest lists one by one. MILLRACE_SOURCE_DIR is defined to the root of the tree.
+include(GoogleTest)
+find_package(GTest REQUIRED)
+
+function(millrace_test)
+  cmake_parse_arguments(T "" "NAME;TIMEOUT" "SOURCES;LIBS;LABELS" ${ARGN})
+  if(NOT T_TIMEOUT)
+    set(T_TIMEOUT 120)
+  endif()
+  add_executable(${T_NAME} ${T_SOURCES})
+  target_link_libraries(${T_NAME} PRIVATE ${T_LIBS} GTest::gmock GTest::gtest GTest::gtest_main)
+  target_compile_definitions(${T_NAME} PRIVATE MILLRACE_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
+                                               MILLRACE_BINARY_DIR="${PROJECT_BINARY_DIR}")
+  set(properties TIMEOUT ${T_TIMEOUT})
+  if(T_LABELS)
+    list(APPEND properties LABELS "${T_LABELS}")
+  endif()
+  gtest_discover_tests(${T_NAME} DISCOVERY_TIMEOUT 60 PROPERTIES ${properties})
+endfunction()

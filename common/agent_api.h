@@ -1,0 +1,84 @@
+// What the operator and the agents say to each other, in JSON over the agent's admin port. Every call but /livez carries
+// "Authorization: Bearer <admin token>".
+//
+//   GET  /livez                        200 while the process is sound (no token)
+//   GET  /readyz                       200 when this pod could serve (leader: engine running; follower: ranks loaded), else 503 with the reason
+//   GET  /metrics                      Prometheus text
+//   GET  /admin/v1/status              AgentStatus
+//   PUT  /admin/v1/group               GroupMembership; idempotent per generation, a higher generation restarts the group's engine
+//   POST /admin/v1/drain               no new requests; idempotent; returns AgentStatus
+//   GET  /admin/v1/experts/load        ExpertLoadReport (leader)
+//   GET  /admin/v1/experts/placement   ExpertPlacementMessage (leader)
+//   PUT  /admin/v1/experts/placement   ExpertPlacementMessage (leader); returns when it is in force
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace millrace::common {
+
+enum class AgentPhase : std::uint8_t {
+  kWaitingForGroup,  // no membership yet
+  kLoading,          // connecting ranks, loading weights
+  kServing,          // leader: answers requests; follower: follows
+  kDraining,         // finishing what runs
+  kFailed,           // the group is broken; `message` says why; a new generation or a restart cures it
+};
+std::string_view to_string(AgentPhase phase);  // "WaitingForGroup", "Loading", ...
+
+struct AgentStatus {
+  AgentPhase phase = AgentPhase::kWaitingForGroup;
+  std::string message;
+  std::int64_t generation = 0;  // of the membership in force
+  std::int32_t pod_index = 0;
+  bool leader = false;
+  double load_progress = 0.0;  // 0..1
+  std::int64_t in_flight = 0;  // requests accepted and not finished (leader)
+  std::int64_t running = 0;
+  std::int64_t waiting = 0;
+  double kv_usage = 0.0;     // 0..1
+  double state_usage = 0.0;  // 0..1
+  std::int64_t placement_number = 0;
+};
+
+struct GroupPeer {
+  std::int32_t pod_index = 0;
+  std::string host;  // pod IP
+};
+
+// Pushed by the operator to every pod of a group once all pods have addresses.
+struct GroupMembership {
+  std::int64_t generation = 0;  // increases whenever a member changes
+  std::string group;            // for logs and metrics
+  std::int32_t tensor_parallel = 1;
+  std::int32_t expert_parallel = 1;
+  std::int32_t ranks_per_pod = 1;
+  std::vector<GroupPeer> peers;  // all pods, by pod_index
+};
+
+struct ExpertLoadReport {
+  std::int64_t placement_number = 0;
+  std::int64_t steps = 0;  // engine steps in the window
+  std::vector<std::vector<std::int64_t>> tokens;  // [layer][expert]
+};
+
+struct ExpertPlacementMessage {
+  std::int64_t number = 0;
+  std::int32_t slots_per_rank = 0;
+  std::vector<std::vector<std::int32_t>> slots;  // [layer][ep_rank * slots_per_rank + slot] = expert
+};
+
+// Reading throws Error{kInvalidArgument} naming the field.
+void to_json(nlohmann::json& json, const AgentStatus& value);
+void from_json(const nlohmann::json& json, AgentStatus& value);
+void to_json(nlohmann::json& json, const GroupMembership& value);
+void from_json(const nlohmann::json& json, GroupMembership& value);
+void to_json(nlohmann::json& json, const ExpertLoadReport& value);
+void from_json(const nlohmann::json& json, ExpertLoadReport& value);
+void to_json(nlohmann::json& json, const ExpertPlacementMessage& value);
+void from_json(const nlohmann::json& json, ExpertPlacementMessage& value);
+
+}  // namespace millrace::common

@@ -1,0 +1,93 @@
+// The engine of one group as its leader sees it: submit requests, get tokens. The steps run on the engine's own thread; rank 0 and the other
+// local ranks are threads of this process, further ranks follow over their Comm (worker.h).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/comm/comm.h"
+#include "engine/expert_placement.h"
+#include "engine/options.h"
+#include "engine/request.h"
+
+namespace millrace::engine {
+
+// Fixed at start-up.
+struct EngineInfo {
+  std::string architecture;
+  std::string backend;            // description, for logs
+  std::int64_t max_model_len = 0;
+  std::int64_t vocab = 0;         // ids that may be drawn
+  std::int32_t world_size = 1;
+  std::int32_t num_layers = 0;
+  std::int32_t num_experts = 0;   // 0: dense
+  std::int64_t weight_bytes = 0;  // of rank 0
+  std::int64_t kv_blocks = 0;
+  std::int64_t block_size = 0;
+  std::int64_t state_slots = 0;   // 0: no Gated DeltaNet layers
+};
+
+// A snapshot for /metrics and the operator. Counters only grow.
+struct EngineStats {
+  std::int64_t running = 0;
+  std::int64_t waiting = 0;
+  std::int64_t kv_blocks_used = 0;
+  std::int64_t state_slots_used = 0;
+  std::int64_t prompt_tokens = 0;
+  std::int64_t generated_tokens = 0;
+  std::int64_t preemptions = 0;
+  std::int64_t steps = 0;
+  std::int64_t last_step_tokens = 0;
+  double step_seconds = 0.0;      // total time inside steps
+};
+
+struct ExpertLoad {
+  std::int64_t steps = 0;  // steps in the window
+  std::int32_t num_layers = 0;
+  std::int32_t num_experts = 0;
+  std::vector<std::int64_t> tokens;  // (layers, experts) row-major, in the window
+};
+
+class Engine {
+ public:
+  virtual ~Engine() = default;  // aborts what runs, stops followers, joins
+
+  virtual const EngineInfo& info() const = 0;
+
+  // Any thread. Throws kInvalidArgument (a parameter out of range, the prompt empty or not shorter than max_model_len, a token id outside the
+  // vocabulary), kUnavailable (the group has failed or is stopping). Returns no id when the waiting queue is full: answer 429.
+  struct Submitted {
+    bool accepted = false;
+    RequestId id{};
+  };
+  virtual Submitted submit(Request request, TokenSink sink) = 0;
+  // Any thread; unknown ids are ignored. The last event is kAbort; memory is free after the next step.
+  virtual void cancel(RequestId id) = 0;
+
+  virtual EngineStats stats() const = 0;
+  virtual ExpertLoad expert_load() const = 0;
+  // Any thread. Validates, prepares on all ranks in the background, switches between two steps. Returns when switched.
+  // Throws kInvalidArgument, kUnavailable, kUnimplemented (dense model).
+  virtual void set_expert_placement(const ExpertPlacement& placement) = 0;
+  virtual ExpertPlacement expert_placement() const = 0;
+
+  // Empty while healthy; otherwise why the group failed. Any thread.
+  virtual std::string failure() const = 0;
+};
+
+// The leader: comm.rank() is 0. `comms` holds the ranks of this process, rank 0 first; all other ranks must be running follow(). Loads the
+// model on every local rank in parallel. `drawable_vocab`: ids at or beyond it are padding and never drawn. `eos`: the model's own stop ids.
+struct ModelTokens {
+  std::int64_t drawable_vocab = 0;
+  std::vector<TokenId> stop_ids;
+};
+std::unique_ptr<Engine> start_engine(const EngineOptions& options, const ModelTokens& tokens, std::vector<std::unique_ptr<Comm>> comms);
+
+// A process without rank 0: runs its ranks until the leader says stop (returns) or the group fails (throws kUnavailable).
+// `on_ready` is called once when the weights are loaded and the caches allocated.
+void follow(const EngineOptions& options, const ModelTokens& tokens, std::vector<std::unique_ptr<Comm>> comms,
+            const std::function<void()>& on_ready);
+
+}  // namespace millrace::engine
