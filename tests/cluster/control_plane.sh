@@ -1,0 +1,200 @@
+#!/usr/bin/env bash
+# A Kubernetes control plane for tests: etcd and kube-apiserver with TLS and RBAC on free loopback ports. No controllers,
+# no scheduler, no nodes: the tests play those.
+#
+#   control_plane.sh start DIR [--owner PID]   start; DIR/admin.kubeconfig is ready to use when this returns. With
+#                                              --owner everything stops by itself when process PID is gone
+#   control_plane.sh stop DIR                  stop all; DIR stays for reading the logs
+#   control_plane.sh stop-api DIR              stop the API server only
+#   control_plane.sh start-api DIR             start it again at the same address with the same data
+#   control_plane.sh user DIR NAME [GROUP...]  write DIR/NAME.kubeconfig with a client certificate for that user
+#   control_plane.sh token-user DIR FILE TOKEN write DIR/FILE.kubeconfig with a bearer token
+#
+# Programs come from KUBEBUILDER_ASSETS or from what scripts/cluster-tools.sh built. Exit 3: they are absent.
+set -euo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+deadline=120 # seconds for each server to answer
+
+die() {
+  echo "control_plane: $*" >&2
+  exit 1
+}
+
+program() { "$here/../../scripts/cluster-tools.sh" --find "$1" || {
+  echo "control_plane: $1 is absent: run scripts/cluster-tools.sh or set KUBEBUILDER_ASSETS" >&2
+  exit 3
+}; }
+
+free_ports() {
+  python3 -c '
+import socket, sys
+held = [socket.socket() for _ in range(int(sys.argv[1]))]
+for s in held: s.bind(("127.0.0.1", 0))
+print(*[s.getsockname()[1] for s in held])' "$1"
+}
+
+# certificate NAME SUBJECT EXTENSION...: signed by the CA of DIR, or self-signed when it is the CA.
+certificate() {
+  local name=$1 subject=$2 signer=() extensions=() extension
+  shift 2
+  if [[ $name != ca ]]; then signer=(-CA "$pki/ca.crt" -CAkey "$pki/ca.key"); fi
+  for extension in "$@"; do extensions+=(-addext "$extension"); done
+  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj "$subject" \
+    -keyout "$pki/$name.key" -out "$pki/$name.crt" "${signer[@]}" "${extensions[@]}" 2>>"$dir/openssl.log" ||
+    die "openssl failed for $name: $(tail -n 2 "$dir/openssl.log")"
+}
+
+make_pki() {
+  mkdir -p "$pki"
+  certificate ca /CN=kubernetes-ca basicConstraints=critical,CA:TRUE keyUsage=critical,keyCertSign,digitalSignature
+  openssl genrsa -out "$pki/sa.key" 2048 2>/dev/null
+  openssl rsa -in "$pki/sa.key" -pubout -out "$pki/sa.pub" 2>/dev/null
+  local names=DNS:kubernetes,DNS:kubernetes.default,DNS:kubernetes.default.svc,DNS:localhost,IP:127.0.0.1,IP:10.96.0.1
+  certificate apiserver /CN=kube-apiserver basicConstraints=CA:FALSE extendedKeyUsage=serverAuth "subjectAltName=$names"
+}
+
+# kubeconfig FILE USER-YAML-LINES
+kubeconfig() {
+  cat >"$dir/$1.kubeconfig" <<EOF
+apiVersion: v1
+kind: Config
+current-context: test
+clusters:
+  - name: test
+    cluster:
+      server: https://127.0.0.1:$api_port
+      certificate-authority-data: $(base64 -w 0 "$pki/ca.crt")
+contexts:
+  - name: test
+    context: {cluster: test, user: $1}
+users:
+  - name: $1
+    user:
+$2
+EOF
+  chmod 600 "$dir/$1.kubeconfig"
+}
+
+make_user() {
+  local name=$1 subject="" group
+  shift
+  for group in "$@"; do subject+="/O=$group"; done
+  certificate "user-$name" "$subject/CN=$name" basicConstraints=CA:FALSE extendedKeyUsage=clientAuth
+  kubeconfig "$name" "      client-certificate-data: $(base64 -w 0 "$pki/user-$name.crt")
+      client-key-data: $(base64 -w 0 "$pki/user-$name.key")"
+}
+
+# launch NAME COMMAND...: in a session of its own, so that a Ctrl-C for the test leaves the stopping to the test.
+launch() {
+  local name=$1
+  shift
+  setsid "$@" >>"$dir/$name.log" 2>&1 </dev/null &
+  echo $! >"$dir/$name.pid"
+}
+
+# The pid of server NAME while it lives; its arguments name DIR, so a reused pid is never taken for it.
+alive() {
+  local pid
+  pid=$(cat "$dir/$1.pid" 2>/dev/null) && tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline" | grep -qF -- "$dir/" && echo "$pid"
+}
+
+# wait_for NAME URL CURL-ARGUMENTS...
+wait_for() {
+  local name=$1 url=$2 end=$((SECONDS + deadline))
+  shift 2
+  until [[ $(curl -s --max-time 5 -o /dev/null -w '%{http_code}' "$@" "$url") == 200 ]]; do
+    alive "$name" >/dev/null || return 1
+    ((SECONDS < end)) || return 1
+    sleep 0.1
+  done
+}
+
+stop_server() {
+  local pid end=$((SECONDS + $2))
+  pid=$(alive "$1") || return 0
+  kill "$pid"
+  while alive "$1" >/dev/null && ((SECONDS < end)); do sleep 0.1; done
+  if alive "$1" >/dev/null; then kill -9 "$pid"; fi
+  while alive "$1" >/dev/null; do sleep 0.05; done
+}
+
+start_etcd() {
+  local client=http://127.0.0.1:$etcd_port peer=http://127.0.0.1:$peer_port
+  launch etcd "$etcd" --name=default --data-dir="$dir/etcd" --unsafe-no-fsync --logger=zap --log-level=warn \
+    --listen-client-urls="$client" --advertise-client-urls="$client" --listen-peer-urls="$peer" \
+    --initial-advertise-peer-urls="$peer" --initial-cluster="default=$peer"
+  wait_for etcd "$client/health"
+}
+
+# The ServiceAccount plugin would refuse pods until a controller made the default account of their namespace.
+start_api_server() {
+  launch apiserver "$apiserver" --etcd-servers="http://127.0.0.1:$etcd_port" --bind-address=127.0.0.1 \
+    --secure-port="$api_port" --tls-cert-file="$pki/apiserver.crt" --tls-private-key-file="$pki/apiserver.key" \
+    --client-ca-file="$pki/ca.crt" --service-account-issuer=https://kubernetes.default.svc.cluster.local \
+    --service-account-key-file="$pki/sa.pub" --service-account-signing-key-file="$pki/sa.key" \
+    --authorization-mode=Node,RBAC --enable-admission-plugins=NodeRestriction \
+    --disable-admission-plugins=ServiceAccount --service-cluster-ip-range=10.96.0.0/16 --allow-privileged=true \
+    --endpoint-reconciler-type=none
+  wait_for apiserver "https://127.0.0.1:$api_port/readyz" --cacert "$pki/ca.crt"
+}
+
+save_settings() { declare -p etcd apiserver etcd_port peer_port api_port >"$dir/settings"; }
+
+# Another process may take a port between the choice and the use, hence the attempts.
+start() {
+  local attempt
+  etcd=$(program etcd) || exit $?
+  apiserver=$(program kube-apiserver) || exit $?
+  program kubectl >/dev/null || exit $?
+  mkdir -p "$dir"
+  make_pki
+  for attempt in 1 2 3; do
+    read -r etcd_port peer_port api_port <<<"$(free_ports 3)"
+    save_settings
+    if start_etcd && start_api_server; then
+      make_user admin system:masters
+      return
+    fi
+    stop
+    rm -rf "$dir/etcd"
+    echo "control_plane: attempt $attempt failed" >&2
+  done
+  tail -n 5 "$dir"/*.log >&2
+  die "the control plane did not start; logs are in $dir"
+}
+
+stop() {
+  stop_server apiserver 3 # with open watches it would take a minute to end; the state is in etcd
+  stop_server etcd 10
+}
+
+command=${1:-}
+dir=$(realpath -m "${2:?usage: see the head of this file}")
+pki=$dir/pki
+shift 2
+case $command in
+  start)
+    start
+    if [[ ${1:-} == --owner ]]; then
+      setsid "$here/control_plane.sh" watch "$dir" "$2" >/dev/null 2>&1 </dev/null &
+    fi
+    exit
+    ;;
+  stop | stop-api | start-api | user | token-user | watch)
+    # shellcheck source=/dev/null
+    source "$dir/settings" 2>/dev/null || die "$dir holds no control plane"
+    ;;
+  *) die "unknown command '$command'; see the head of this file" ;;
+esac
+case $command in
+  stop) stop ;;
+  stop-api) stop_server apiserver 3 ;;
+  start-api) start_api_server || die "the API server did not start: $(tail -n 3 "$dir/apiserver.log")" ;;
+  user) make_user "$@" ;;
+  token-user) kubeconfig "$1" "      token: $2" ;;
+  watch) # the inner half of --owner
+    tail --pid="$1" -f /dev/null
+    stop
+    ;;
+esac
