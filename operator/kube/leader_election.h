@@ -1,0 +1,90 @@
+// One leader among several operators, through a Lease. Times of other machines are never compared with ours: what
+// counts is when we saw the record change (so skewed clocks cannot make two leaders). The decision is the pure function
+// decide(); LeaderElector is the thread that carries it out.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <random>
+#include <stop_token>
+#include <string>
+#include <thread>
+
+#include "operator/kube/client.h"
+
+namespace millrace::controller::kube {
+
+struct LeaseTimes {
+  std::chrono::milliseconds duration{15'000};        // others wait this long after the last renewal they saw
+  std::chrono::milliseconds renew_deadline{10'000};  // a leader that could not renew for this long stops leading
+  std::chrono::milliseconds retry_period{2'000};     // between attempts; a candidate's wait is up to 1.2 times longer
+};
+
+// The Lease as stored, without its timestamps: they are written for people and never read.
+struct LeaseRecord {
+  std::string holder;  // empty: released
+  std::string resource_version;
+  std::int64_t transitions = 0;
+  std::chrono::milliseconds duration{0};
+};
+
+enum class LeaseAction { kCreate, kTake, kRenew, kWait };
+
+// `observed_at`: when we first saw this version of the record, by our clock. nullopt record: there is no Lease.
+LeaseAction decide(const std::optional<LeaseRecord>& record, std::chrono::steady_clock::time_point observed_at,
+                   const std::string& identity, std::chrono::steady_clock::time_point now);
+
+struct LeaderElectionOptions {
+  ObjectKey lease;
+  std::string identity;  // unique per process: host name and a random part
+  LeaseTimes times;
+  std::function<void(std::int64_t transitions)> on_started;  // we lead; the number fences off earlier leaders
+  std::function<void()> on_lost;  // we do not lead any more (not called after a stop()); the process should end
+  std::function<void(const std::string& holder)> on_new_leader;  // may be empty; ours included
+  std::uint32_t seed = std::random_device{}();
+};
+
+// Callbacks run on the elector's thread and must return soon: renewal waits for them.
+class LeaderElector {
+ public:
+  // Starts at once. `client` is borrowed. Throws kInvalidArgument unless duration > renew_deadline > 1.2 retry_period.
+  LeaderElector(Client& client, LeaderElectionOptions options);
+  ~LeaderElector();  // stops
+
+  LeaderElector(const LeaderElector&) = delete;
+  LeaderElector& operator=(const LeaderElector&) = delete;
+
+  // True while we may write. Turns false by itself when renewal has failed for renew_deadline, even while a request
+  // hangs: every write path asks here.
+  bool is_leader() const;
+  std::int64_t transitions() const;  // of the lease we hold
+  std::string holder() const;        // as last seen; empty when nobody or not known
+  void stop();                       // releases the lease when we hold it, so that another can take over at once
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  void run(std::stop_token stop);
+  bool attempt();  // one try to get or renew; true when we hold the lease afterwards
+  void observe(const std::optional<LeaseRecord>& record);
+  LeaseRecord write_lease(LeaseAction action);
+  void release();
+  void set_leading_until(std::optional<Clock::time_point> until);
+  std::chrono::milliseconds pause(bool leading);
+
+  Client& client_;
+  const LeaderElectionOptions options_;
+  std::mt19937 random_;
+  std::optional<LeaseRecord> record_;  // elector's thread
+  Clock::time_point observed_at_;      // elector's thread
+  mutable std::mutex mutex_;
+  std::optional<Clock::time_point> leading_until_;
+  std::int64_t transitions_ = 0;
+  std::string holder_;
+  std::jthread thread_;
+};
+
+}  // namespace millrace::controller::kube
