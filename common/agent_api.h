@@ -1,15 +1,13 @@
-// What the operator and the agents say to each other, in JSON over the agent's admin port. Every call but /livez carries
-// "Authorization: Bearer <admin token>".
+// What the operator and the agents say to each other, in JSON over the agent's admin port. Every call but /livez
+// carries "Authorization: Bearer <admin token>".
 //
 //   GET  /livez                        200 while the process is sound (no token)
-//   GET  /readyz                       200 when this pod could serve (leader: engine running; follower: ranks loaded), else 503 with the reason
-//   GET  /metrics                      Prometheus text
-//   GET  /admin/v1/status              AgentStatus
-//   PUT  /admin/v1/group               GroupMembership; idempotent per generation, a higher generation restarts the group's engine
-//   POST /admin/v1/drain               no new requests; idempotent; returns AgentStatus
-//   GET  /admin/v1/experts/load        ExpertLoadReport (leader)
-//   GET  /admin/v1/experts/placement   ExpertPlacementMessage (leader)
-//   PUT  /admin/v1/experts/placement   ExpertPlacementMessage (leader); returns when it is in force
+//   GET  /readyz                       200 when this pod could serve (leader: engine running; follower: ranks loaded),
+//   else 503 with the reason GET  /metrics                      Prometheus text GET  /admin/v1/status AgentStatus PUT
+//   /admin/v1/group               GroupMembership; idempotent per generation, a higher generation restarts the group's
+//   engine POST /admin/v1/drain               no new requests; idempotent; returns AgentStatus GET
+//   /admin/v1/experts/load        ExpertLoadReport (leader) GET  /admin/v1/experts/placement   ExpertPlacementMessage
+//   (leader) PUT  /admin/v1/experts/placement   ExpertPlacementMessage (leader); returns when it is in force
 #pragma once
 
 #include <cstdint>
@@ -61,7 +59,7 @@ struct GroupMembership {
 
 struct ExpertLoadReport {
   std::int64_t placement_number = 0;
-  std::int64_t steps = 0;  // engine steps in the window
+  std::int64_t steps = 0;                         // engine steps in the window
   std::vector<std::vector<std::int64_t>> tokens;  // [layer][expert]
 };
 

@@ -1,5 +1,5 @@
-// The agent's configuration file: written by the operator into a ConfigMap (agent.json), read by the agent (--config). What differs
-// between the pods of a deployment, and paths, are command-line flags instead:
+// The agent's configuration file: written by the operator into a ConfigMap (agent.json), read by the agent (--config).
+// What differs between the pods of a deployment, and paths, are command-line flags instead:
 //   --model DIR  --admin-token-file FILE  --api-key-file FILE (optional)  --pod-index N  --bind ADDRESS
 #pragma once
 

@@ -10,7 +10,8 @@
 namespace millrace::common {
 
 enum class Code {
-  kInvalidArgument,    // the caller sent something that can never work; the message names field, value and what is accepted
+  kInvalidArgument,    // the caller sent something that can never work; the message names field, value and what is
+                       // accepted
   kUnauthenticated,    // no or wrong credentials
   kPermissionDenied,   // known caller, not allowed
   kNotFound,           // no such object, file, model or tensor

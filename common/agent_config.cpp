@@ -1,0 +1,44 @@
+#include "common/agent_config.h"
+
+#include "common/error.h"
+#include "common/json_fields.h"
+
+namespace millrace::common {
+
+void to_json(nlohmann::json& json, const AgentConfig& value) {
+  json = {{"served_model_name", value.served_model_name},
+          {"port", value.port},
+          {"admin_port", value.admin_port},
+          {"group_port", value.group_port},
+          {"backend", value.backend},
+          {"threads", value.threads},
+          {"max_model_len", value.max_model_len},
+          {"max_num_seqs", value.max_num_seqs},
+          {"max_num_batched_tokens", value.max_num_batched_tokens},
+          {"max_queued_requests", value.max_queued_requests},
+          {"cache_bytes", value.cache_bytes},
+          {"expert_slots", value.expert_slots},
+          {"drain_timeout_seconds", value.drain_timeout_seconds}};
+}
+
+void from_json(const nlohmann::json& json, AgentConfig& value) {
+  AgentConfig read;
+  JsonFields fields(json, "");
+  fields.read("served_model_name", read.served_model_name)
+      .read("port", read.port, 0)  // 0: the system chooses, for tests
+      .read("admin_port", read.admin_port, 0)
+      .read("group_port", read.group_port, 1)
+      .read("backend", read.backend)
+      .read("threads", read.threads, 0, 4096)
+      .read("max_model_len", read.max_model_len, 0)
+      .read("max_num_seqs", read.max_num_seqs, 1, 65536)
+      .read("max_num_batched_tokens", read.max_num_batched_tokens, 1)
+      .read("max_queued_requests", read.max_queued_requests, 0)
+      .read("cache_bytes", read.cache_bytes, std::int64_t{1} << 20)
+      .read("expert_slots", read.expert_slots, 0)
+      .read("drain_timeout_seconds", read.drain_timeout_seconds, 0, 86400)
+      .no_others();
+  value = read;
+}
+
+}  // namespace millrace::common
