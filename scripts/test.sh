@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# Installs what the tests need, builds, runs all tests, prints CTest's summary.
+# --fast leaves out what needs Kubernetes server binaries, sanitizer builds and fuzzing.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+fast=0
+for argument in "$@"; do
+  case "$argument" in
+    --fast) fast=1 ;;
+    *)
+      echo "test.sh: unknown argument '$argument'; the only one is --fast" >&2
+      exit 2
+      ;;
+  esac
+done
+
+phase() { printf '\n==> %s (%s)\n' "$1" "$(date +%T)"; }
+
+phase "packages"
+scripts/packages.sh build test
+
+phase "Python packages for the client tests"
+scripts/test-venv.sh
+
+if [ "$fast" -eq 0 ]; then
+  phase "Kubernetes server binaries"
+  scripts/cluster-tools.sh || echo "cluster-tools: not available; the tests that need them will be skipped"
+fi
+
+phase "build"
+cmake --preset cpu
+cmake --build --preset cpu
+
+if [ "$fast" -eq 0 ]; then
+  phase "fuzz"
+  scripts/fuzz.sh "${MILLRACE_FUZZ_SECONDS:-5}"
+fi
+
+phase "test"
+if [ "$fast" -eq 1 ]; then
+  ctest --preset cpu --label-exclude cluster
+else
+  ctest --preset cpu
+fi
