@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
@@ -37,6 +38,8 @@ class Comm {
 
   // Wakes everybody with kUnavailable(reason). Any thread.
   virtual void abort(const std::string& reason) = 0;
+  // Empty while healthy; otherwise what every call throws, also when no operation runs. Any thread.
+  virtual std::string failure() const { return {}; }
 };
 
 // A group of one: every operation is local.
@@ -60,7 +63,7 @@ struct TcpCommOptions {
 };
 
 // Connects a full mesh; returns when all peers are connected, throws kDeadlineExceeded naming the missing ranks.
-// A peer that dies is detected also while no operation runs (see on_failure in the implementation's header if needed).
+// A peer that dies is detected also while no operation runs: failure() says so.
 std::unique_ptr<Comm> connect_tcp_comm(const TcpCommOptions& options);
 
 }  // namespace millrace::engine

@@ -1,5 +1,5 @@
-// One rank's share of a model: weights packed for its back end, and the forward pass. Holds no request state: the caches and the
-// batch come from the runtime.
+// One rank's share of a model: weights packed for its back end, and the forward pass. Holds no request state: the
+// caches and the batch come from the runtime.
 #pragma once
 
 #include <cstdint>
@@ -34,9 +34,9 @@ std::string validate_layout(const ModelConfig& config, int size, int expert_para
 
 struct ModelOptions {
   RankLayout layout;
-  std::int64_t max_tokens = 0;       // rows of one step
-  std::int64_t max_logit_rows = 0;   // logit rows of one step
-  std::int32_t expert_slots = 0;     // physical slots per expert rank and layer; 0: the minimum
+  std::int64_t max_tokens = 0;              // rows of one step
+  std::int64_t max_logit_rows = 0;          // logit rows of one step
+  std::int32_t expert_slots = 0;            // physical slots per expert rank and layer; 0: the minimum
   std::function<void(double)> on_progress;  // 0..1 while loading; may be empty
 };
 
@@ -49,14 +49,16 @@ class Model {
   virtual KvCacheShape kv_cache_shape(std::int64_t blocks, std::int64_t block_size) const = 0;  // of this rank
   virtual StateCacheShape state_cache_shape(std::int64_t slots) const = 0;
 
-  // Runs all layers for the step that was begun on the back end. Returns the logits of inputs.logit_rows, (rows, vocab) F32 on rank 0; an
-  // empty tensor on other ranks and when no row is wanted. Collective: all ranks call it with equal inputs. `states` is null without GDN.
+  // Runs all layers for the step that was begun on the back end. Returns the logits of inputs.logit_rows, (rows, vocab)
+  // F32 on rank 0; an empty tensor on other ranks and when no row is wanted. Collective: all ranks call it with equal
+  // inputs. `states` is null without GDN.
   virtual Tensor forward(const StepInputs& inputs, KvCache& kv, StateCache* states) = 0;
 
-  // ---- experts (MoE models; other models: empty placement, no counts) ------------------------------------------------------
+  // ---- experts (MoE models; other models: empty placement, no counts)
+  // ------------------------------------------------------
   virtual const ExpertPlacement& placement() const = 0;
-  // Reads the experts that `next` puts on this rank and that are not there yet into spare memory. Any thread, while steps run.
-  // Throws kInvalidArgument when `next` does not fit. A second call replaces the first.
+  // Reads the experts that `next` puts on this rank and that are not there yet into spare memory. Any thread, while
+  // steps run. Throws kInvalidArgument when `next` does not fit. A second call replaces the first.
   virtual void prepare_placement(const ExpertPlacement& next) = 0;
   // Switches to the prepared placement. Between two steps; all ranks at the same step.
   virtual void commit_placement() = 0;
@@ -67,12 +69,14 @@ class Model {
   virtual void set_layer_probe(std::function<void(std::int64_t layer, const Tensor& residual)> probe) = 0;
 };
 
-// Loads the checkpoint in `directory` (config.json, safetensors with or without index). Throws common::Error naming the tensor or file:
-// kNotFound (absent), kInvalidArgument (extra, misshapen, unsupported type or quantisation), kDataLoss (truncated, lying header).
-// backend and comm outlive the model.
-std::unique_ptr<Model> load_model(const std::filesystem::path& directory, const ModelOptions& options, Backend& backend, Comm& comm);
+// Loads the checkpoint in `directory` (config.json, safetensors with or without index). Throws common::Error naming the
+// tensor or file: kNotFound (absent), kInvalidArgument (extra, misshapen, unsupported type or quantisation), kDataLoss
+// (truncated, lying header). backend and comm outlive the model.
+std::unique_ptr<Model> load_model(const std::filesystem::path& directory, const ModelOptions& options, Backend& backend,
+                                  Comm& comm);
 
 // The same with seeded random weights and no files, for benchmarks and memory tests.
-std::unique_ptr<Model> random_model(const ModelConfig& config, std::uint64_t seed, const ModelOptions& options, Backend& backend, Comm& comm);
+std::unique_ptr<Model> random_model(const ModelConfig& config, std::uint64_t seed, const ModelOptions& options,
+                                    Backend& backend, Comm& comm);
 
 }  // namespace millrace::engine
