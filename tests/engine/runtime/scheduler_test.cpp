@@ -78,15 +78,20 @@ class SchedulerTest : public ::testing::Test {
     ASSERT_EQ(inputs.logit_rows.size(), batch.sampling.size());
     std::set<std::int32_t> blocks;
     std::set<std::int32_t> slots(inputs.slots.begin(), inputs.slots.end());
-    if (scheduler_->slots().num_slots() > 0)
+    if (scheduler_->slots().num_slots() > 0) {
       ASSERT_EQ(slots.size(), batch.sequences.size()) << "a state slot is shared";
+    }
     for (std::size_t s = 0; s < batch.sequences.size(); ++s) {
       const std::int64_t end = inputs.context[s] + inputs.row_begin[s + 1] - inputs.row_begin[s];
       for (std::int32_t b = 0; b < inputs.max_blocks; ++b) {
         const std::int32_t block =
             inputs.blocks[s * static_cast<std::size_t>(inputs.max_blocks) + static_cast<std::size_t>(b)];
-        if (b * 4 < end) ASSERT_GE(block, 0) << "a token has no block";
-        if (block >= 0) ASSERT_TRUE(blocks.insert(block).second) << "a block is shared";
+        if (b * 4 < end) {
+          ASSERT_GE(block, 0) << "a token has no block";
+        }
+        if (block >= 0) {
+          ASSERT_TRUE(blocks.insert(block).second) << "a block is shared";
+        }
       }
     }
   }
@@ -123,25 +128,18 @@ TEST_F(SchedulerTest, SplitsALongPromptByTheTokenBudget) {
   EXPECT_EQ(outcomes_[id].finish, FinishReason::kLength);
 }
 
-TEST_F(SchedulerTest, MixesDecodesWithThePrefillOfANewcomer) {
+TEST_F(SchedulerTest, ALongPrefillNeverHoldsUpADecode) {
   make(100, 4, 4, 8);
-  add(3, 5);
+  add(3, 50);
   ASSERT_TRUE(step());
-  add(20, 1);
-  const Batch batch = scheduler_->schedule();
-  ASSERT_EQ(batch.sequences.size(), 2U);
-  EXPECT_EQ(batch.sequences[0].num_new, 1);
-  EXPECT_EQ(batch.sequences[1].num_new, 7);
-}
-
-TEST_F(SchedulerTest, DecodesAreNotHeldUpByALongPrefill) {
-  make(1000, 4, 4, 8);
-  add(100, 1);
-  ASSERT_TRUE(step());
-  add(2, 50);
-  // The long prompt takes the whole budget until it is done; from then on both go on.
-  run_to_end();
-  EXPECT_EQ(outcomes_.size(), 2U);
+  add(40, 1);
+  for (int i = 0; i < 5; ++i) {
+    const Batch batch = scheduler_->schedule();
+    ASSERT_EQ(batch.sequences.size(), 2U);
+    EXPECT_EQ(batch.sequences[0].num_new, 1);
+    EXPECT_EQ(batch.sequences[1].num_new, 7);
+    scheduler_->complete(batch, std::vector<SampledToken>(batch.sampling.size()));
+  }
 }
 
 TEST_F(SchedulerTest, PreemptsTheYoungestWhenBlocksRunOut) {
