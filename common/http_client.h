@@ -1,0 +1,35 @@
+// A small blocking HTTP/1.1 client for one exchange at a time: the operator's prober, the command line, tests. No TLS.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "common/http.h"
+
+namespace millrace::common {
+
+struct HttpCall {
+  std::string host;  // name or numeric address
+  std::uint16_t port = 80;
+  std::string method = "GET";
+  std::string target = "/";
+  HttpHeaders headers = {};
+  std::string body;
+  std::string content_type = "application/json";  // sent when there is a body
+  // For the whole exchange; of a streamed answer, up to its head and then between two pieces.
+  std::chrono::milliseconds timeout{10'000};
+  std::uint64_t max_body_bytes = 64 << 20;
+};
+
+// The answer, whatever its status. Throws kUnavailable (cannot connect, the peer hung up or does not speak HTTP),
+// kDeadlineExceeded, kResourceExhausted (the answer is too large). Messages name host and port.
+HttpResponse http_call(const HttpCall& call);
+
+// As http_call, but a 2xx body goes to `on_data` as it arrives; return false to hang up. The returned body is empty
+// then; of other statuses it holds the error.
+HttpResponse http_stream(const HttpCall& call, const std::function<bool(std::string_view)>& on_data);
+
+}  // namespace millrace::common

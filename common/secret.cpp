@@ -1,0 +1,42 @@
+#include "common/secret.h"
+
+#include <algorithm>
+#include <fstream>
+#include <iterator>
+
+#include "common/error.h"
+
+namespace millrace::common {
+
+std::string read_secret_file(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) throw Error(Code::kNotFound, "cannot read the secret file " + path.string());
+  std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  constexpr std::string_view kSpace = " \t\r\n";
+  text.erase(text.find_last_not_of(kSpace) + 1);
+  text.erase(0, std::min(text.find_first_not_of(kSpace), text.size()));
+  if (text.empty()) throw Error(Code::kInvalidArgument, "the secret file " + path.string() + " is empty");
+  return text;
+}
+
+bool equal_in_constant_time(std::string_view a, std::string_view b) {
+  unsigned difference = a.size() == b.size() ? 0U : 1U;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    const char other = b.empty() ? '\0' : b[i % b.size()];
+    difference |= static_cast<unsigned char>(a[i]) ^ static_cast<unsigned char>(other);
+  }
+  return difference == 0;
+}
+
+bool has_bearer_token(const HttpRequest& request, std::string_view token) {
+  constexpr std::string_view kScheme = "bearer ";
+  std::string_view value = request.header("Authorization");
+  if (value.size() < kScheme.size()) return false;
+  std::string scheme(value.substr(0, kScheme.size()));
+  std::transform(scheme.begin(), scheme.end(), scheme.begin(), [](unsigned char c) { return std::tolower(c); });
+  if (scheme != kScheme) return false;
+  value.remove_prefix(kScheme.size());
+  return equal_in_constant_time(value, token);
+}
+
+}  // namespace millrace::common
