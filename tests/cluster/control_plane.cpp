@@ -18,12 +18,6 @@ void control(const std::string& subcommand, const std::filesystem::path& dir, st
   if (!result.ok()) throw std::runtime_error("control_plane.sh " + subcommand + ": " + result.err);
 }
 
-std::string find_program(const std::string& name) {
-  std::string path = run_command({kSource / "scripts/cluster-tools.sh", "--find", name}).out;
-  if (!path.empty() && path.back() == '\n') path.pop_back();
-  return path;
-}
-
 std::filesystem::path make_dir() {
   std::string pattern = std::filesystem::temp_directory_path() / "millrace-control-plane.XXXXXX";
   if (::mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("no temporary folder at " + pattern);
@@ -35,6 +29,12 @@ void require(const CommandResult& result) {
 }
 
 }  // namespace
+
+std::string find_program(const std::string& name) {
+  std::string path = run_command({kSource / "scripts/cluster-tools.sh", "--find", name}).out;
+  if (!path.empty() && path.back() == '\n') path.pop_back();
+  return path;
+}
 
 std::string ControlPlane::unavailable() {
   for (const char* name : {"etcd", "kube-apiserver", "kubectl"}) {

@@ -25,6 +25,9 @@ struct CommandResult {
 // Runs argv[0] found in PATH with `input` on its standard input and waits for it.
 CommandResult run_command(const std::vector<std::string>& argv, const std::string& input = {});
 
+// Path of a program of scripts/cluster-tools.sh (kubectl, helm, kubeconform, ...); empty when it was never built.
+std::string find_program(const std::string& name);
+
 class ControlPlane {
  public:
   // Why no control plane can run here ("kube-apiserver is absent: ..."); empty when one can.

@@ -1,0 +1,219 @@
+// helm/millrace as helm, kubeconform and a real API server see it. kubeconform's schemas are made from the very server.
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include <gmock/gmock.h>
+
+#include "tests/cluster/control_plane.h"
+
+namespace millrace::testing {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+using Args = std::vector<std::string>;
+
+const std::filesystem::path kSource = MILLRACE_SOURCE_DIR;
+const std::filesystem::path kChart = kSource / "helm/millrace";
+
+Args operator+(Args left, const Args& right) {
+  left.insert(left.end(), right.begin(), right.end());
+  return left;
+}
+
+std::string read_file(const std::filesystem::path& path) {
+  std::stringstream text;
+  text << std::ifstream(path).rdbuf();
+  return text.str();
+}
+
+// The default values and every value file of helm/millrace/ci, as arguments.
+std::vector<Args> value_sets() {
+  std::vector<Args> sets = {{}};
+  for (const auto& entry : std::filesystem::directory_iterator(kChart / "ci")) sets.push_back({"-f", entry.path()});
+  return sets;
+}
+
+class Chart : public SharedControlPlane {
+ protected:
+  void SetUp() override {
+    SharedControlPlane::SetUp();
+    for (const char* name : {"helm", "kubeconform"}) {
+      if (find_program(name).empty()) GTEST_SKIP() << name << " is absent: run scripts/cluster-tools.sh";
+    }
+  }
+
+  static CommandResult helm(const Args& args) {
+    const Args program = {"env", "HELM_CACHE_HOME=" + (cluster().dir() / "helm").string(), find_program("helm")};
+    return run_command(program + args);
+  }
+
+  static CommandResult render(const Args& values) {
+    return helm(Args{"template", "release", kChart, "--namespace", "millrace-system"} + values);
+  }
+
+  static CommandResult install(const std::string& ns, const Args& values = {}) {
+    return helm(Args{"upgrade", "--install", "millrace", kChart, "--namespace", ns, "--create-namespace",
+                     "--kubeconfig", cluster().kubeconfig()} +
+                values);
+  }
+
+  static void uninstall(const std::string& ns) {
+    helm({"uninstall", "millrace", "--namespace", ns, "--kubeconfig", cluster().kubeconfig()});
+  }
+
+  // Folder of the schemas of every API the chart uses, made on first use.
+  static std::filesystem::path schemas() {
+    const auto folder = cluster().dir() / "schemas";
+    if (std::filesystem::exists(folder)) return folder;
+    Args convert = {"python3", kSource / "tests/cluster/openapi_schemas.py", folder};
+    for (const char* api : {"api/v1", "apis/apps/v1", "apis/rbac.authorization.k8s.io/v1", "apis/policy/v1",
+                            "apis/networking.k8s.io/v1", "apis/apiextensions.k8s.io/v1"}) {
+      const auto document = cluster().dir() / ("openapi-" + std::to_string(convert.size()) + ".json");
+      std::ofstream(document) << cluster().kubectl({"get", "--raw", std::string("/openapi/v3/") + api}).out;
+      convert.push_back(document);
+    }
+    const CommandResult converted = run_command(convert);
+    EXPECT_TRUE(converted.ok()) << converted.err;
+    return folder;
+  }
+
+  // ServiceMonitor is not of Kubernetes, so no API server of the tests has its schema.
+  static CommandResult kubeconform(const std::string& manifests) {
+    const std::string location = schemas().string() + "/{{.ResourceKind}}{{.KindSuffix}}.json";
+    return run_command(
+        {find_program("kubeconform"), "-strict", "-summary", "-skip", "ServiceMonitor", "-schema-location", location},
+        manifests);
+  }
+
+  static std::string can_i(const std::string& account, const Args& question) {
+    return cluster().kubectl(Args{"auth", "can-i", "--as", "system:serviceaccount:" + account} + question).out;
+  }
+
+  static bool eventually(const std::string& account, const Args& question, const std::string& answer) {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+    while (std::chrono::steady_clock::now() < deadline) {
+      if (can_i(account, question) == answer) return true;
+    }
+    return false;
+  }
+};
+
+TEST_F(Chart, LintsWithTheDefaultsAndEveryValueFile) {
+  EXPECT_GE(value_sets().size(), 4u);
+  for (const Args& values : value_sets()) {
+    const CommandResult linted = helm(Args{"lint", "--strict", kChart} + values);
+    EXPECT_TRUE(linted.ok()) << linted.out;
+  }
+}
+
+TEST_F(Chart, RendersObjectsThatMatchTheSchemasOfTheApiServer) {
+  for (const Args& values : value_sets()) {
+    const CommandResult rendered = render(values);
+    ASSERT_TRUE(rendered.ok()) << rendered.err;
+    const CommandResult judged = kubeconform(rendered.out);
+    EXPECT_TRUE(judged.ok()) << judged.out;
+    EXPECT_THAT(judged.out, HasSubstr("Invalid: 0, Errors: 0"));
+  }
+}
+
+TEST_F(Chart, IsJudgedByStrictSchemas) {
+  const CommandResult judged = kubeconform("{apiVersion: v1, kind: Service, metadata: {name: a}, spec: {prots: []}}");
+  EXPECT_THAT(judged.out, HasSubstr("additional properties 'prots' not allowed"));
+}
+
+TEST_F(Chart, CarriesTheCrdOfTheTree) {
+  const std::string rendered = render({"--show-only", "templates/crd.yaml"}).out;
+  EXPECT_THAT(rendered, HasSubstr(read_file(kSource / "crds/millrace.dev_modeldeployments.yaml")));
+}
+
+TEST_F(Chart, RefusesValuesThatItDoesNotKnow) {
+  EXPECT_THAT(render({"--set", "operator.replica=3"}).err, HasSubstr("additional properties 'replica' not allowed"));
+  EXPECT_THAT(render({"--set", "operator.logLevel=loud"}).err, HasSubstr("/operator/logLevel"));
+  EXPECT_THAT(render({"--set", "serviceAccount.create=false"}).err, HasSubstr("serviceAccount.name must name"));
+}
+
+TEST_F(Chart, RunsTheOperatorWithoutPrivileges) {
+  EXPECT_THAT(
+      render({"--show-only", "templates/deployment.yaml"}).out,
+      AllOf(HasSubstr("replicas: 2"), HasSubstr("runAsNonRoot: true"), HasSubstr("readOnlyRootFilesystem: true"),
+            HasSubstr("drop: [ALL]"), HasSubstr("type: RuntimeDefault"), HasSubstr("allowPrivilegeEscalation: false")));
+}
+
+TEST_F(Chart, MonitorsOnlyWhereTheClusterKnowsServiceMonitors) {
+  EXPECT_THAT(render({}).out, Not(HasSubstr("kind: ServiceMonitor")));
+  EXPECT_THAT(render({"--api-versions", "monitoring.coreos.com/v1/ServiceMonitor"}).out,
+              HasSubstr("kind: ServiceMonitor"));
+  EXPECT_THAT(render({"--set", "metrics.serviceMonitor.enabled=false", "--api-versions",
+                      "monitoring.coreos.com/v1/ServiceMonitor"})
+                  .out,
+              Not(HasSubstr("kind: ServiceMonitor")));
+}
+
+TEST_F(Chart, InstallsUpgradesAndLeavesTheCrdBehind) {
+  const CommandResult installed = install("lifecycle");
+  ASSERT_TRUE(installed.ok()) << installed.err;
+  EXPECT_THAT(installed.out, HasSubstr("kubectl -n lifecycle rollout status deployment/millrace-operator"));
+  const CommandResult upgraded = install("lifecycle", {"--set", "operator.replicas=3"});
+  ASSERT_TRUE(upgraded.ok()) << upgraded.err;
+  EXPECT_EQ(
+      cluster()
+          .kubectl({"get", "-n", "lifecycle", "deployment", "millrace-operator", "-o", "jsonpath={.spec.replicas}"})
+          .out,
+      "3");
+  uninstall("lifecycle");
+  EXPECT_FALSE(cluster().kubectl({"get", "-n", "lifecycle", "serviceaccount", "millrace-operator"}).ok());
+  EXPECT_TRUE(cluster().kubectl({"get", "crd", "modeldeployments.millrace.dev"}).ok());
+  ASSERT_TRUE(cluster().kubectl({"delete", "crd", "modeldeployments.millrace.dev"}).ok());
+}
+
+TEST_F(Chart, GrantsTheOperatorWhatItNeedsAndNoMore) {
+  ASSERT_TRUE(install("cluster-wide").ok());
+  const std::string operator_account = "cluster-wide:millrace-operator";
+  ASSERT_TRUE(eventually(operator_account, {"list", "nodes"}, "yes\n"));
+  const std::vector<Args> needed = {{"watch", "modeldeployments.millrace.dev", "-A"},
+                                    {"patch", "modeldeployments.millrace.dev", "--subresource=status", "-A"},
+                                    {"create", "pods", "-A"},
+                                    {"patch", "pods", "--subresource=status", "-A"},
+                                    {"delete", "poddisruptionbudgets.policy", "-A"},
+                                    {"get", "secrets", "-A"},
+                                    {"update", "leases.coordination.k8s.io/millrace-operator", "-n", "cluster-wide"}};
+  for (const Args& question : needed) {
+    EXPECT_EQ(can_i(operator_account, question), "yes\n") << ::testing::PrintToString(question);
+  }
+  const std::vector<Args> refused = {{"list", "secrets", "-A"},
+                                     {"watch", "secrets", "-A"},
+                                     {"create", "modeldeployments.millrace.dev", "-A"},
+                                     {"delete", "modeldeployments.millrace.dev", "-A"},
+                                     {"create", "pods", "--subresource=exec", "-A"},
+                                     {"get", "pods", "--subresource=log", "-A"},
+                                     {"patch", "nodes"},
+                                     {"create", "clusterroles.rbac.authorization.k8s.io"},
+                                     {"update", "leases.coordination.k8s.io/another", "-n", "cluster-wide"},
+                                     {"create", "leases.coordination.k8s.io", "-n", "default"}};
+  for (const Args& question : refused) {
+    EXPECT_THAT(can_i(operator_account, question), HasSubstr("no")) << ::testing::PrintToString(question);
+  }
+  uninstall("cluster-wide");
+}
+
+TEST_F(Chart, ConfinesTheOperatorToTheNamespacesItServes) {
+  cluster().create_namespace("served");
+  ASSERT_TRUE(install("confined", {"--set", "namespaces={served},crds.install=false"}).ok());
+  const std::string operator_account = "confined:millrace-operator";
+  ASSERT_TRUE(eventually(operator_account, {"create", "pods", "-n", "served"}, "yes\n"));
+  EXPECT_EQ(can_i(operator_account, {"list", "nodes"}), "yes\n");
+  for (const char* elsewhere : {"default", "confined"}) {
+    EXPECT_THAT(can_i(operator_account, {"get", "pods", "-n", elsewhere}), HasSubstr("no"));
+    EXPECT_THAT(can_i(operator_account, {"get", "secrets", "-n", elsewhere}), HasSubstr("no"));
+  }
+  uninstall("confined");
+}
+
+}  // namespace
+}  // namespace millrace::testing
