@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -27,6 +28,9 @@ class ApiError : public common::Error {
   std::optional<std::chrono::milliseconds> retry_after_;
 };
 
+// The error itself when it is an ApiError; else one with status 0 and the same code and message.
+ApiError as_api_error(const common::Error& error);
+
 // 400, 422 kInvalidArgument; 401 kUnauthenticated; 403 kPermissionDenied; 404 kNotFound; 405, 415 kUnimplemented;
 // 409 kAlreadyExists or kConflict by reason; 410 kGone; 429 kResourceExhausted; 5xx and 408 kUnavailable.
 common::Code code_for(int status, std::string_view reason);
@@ -35,6 +39,10 @@ common::Code code_for(int status, std::string_view reason);
 // short. `what` says what was tried, for example "get pods default/a". `retry_after` is the header's value, empty when
 // absent.
 ApiError error_from_response(int status, std::string_view body, std::string_view retry_after, std::string_view what);
+
+// From a Status document. `http_status` 0: Status.code counts. Missing or odd fields read as an internal error (500).
+ApiError error_from_status(const nlohmann::json& status, int http_status,
+                           std::optional<std::chrono::milliseconds> retry_after, std::string_view what);
 
 // Retry-After in seconds or as an HTTP date is allowed by HTTP; the API server sends seconds, and only these are read.
 std::optional<std::chrono::milliseconds> parse_retry_after(std::string_view value);

@@ -43,8 +43,9 @@ class EventAggregator {
   };
 
   Decision decide(const EventRecord& record, TimePoint now);
-  void created(const EventRecord& record, const ObjectKey& event);  // later equal records are counted on it
-  void lost(const EventRecord& record);                             // the event is gone: the next one is created anew
+  void created(const EventRecord& record, const ObjectKey& event,
+               TimePoint now);           // later equal records are counted on it
+  void lost(const EventRecord& record);  // the event is gone: the next one is created anew
 
  private:
   struct Series {
@@ -84,13 +85,15 @@ class EventRecorder {
 
  private:
   void run(std::stop_token stop);
-  void write(const EventRecord& record);
-  Object event_object(const EventRecord& record) const;
+  bool write(const EventRecord& record);  // false: dropped
+  bool count_on(const EventAggregator::Decision& decision);
+  Object event_object(const EventRecord& record);
 
   Client& client_;
   const std::string component_;
   const std::string instance_;
   EventAggregator aggregator_;  // recorder's thread
+  std::uint64_t written_ = 0;   // recorder's thread
   mutable std::mutex mutex_;
   std::condition_variable_any changed_;
   std::deque<EventRecord> queue_;

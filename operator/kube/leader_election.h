@@ -44,8 +44,12 @@ struct LeaderElectionOptions {
   std::function<void(std::int64_t transitions)> on_started;  // we lead; the number fences off earlier leaders
   std::function<void()> on_lost;  // we do not lead any more (not called after a stop()); the process should end
   std::function<void(const std::string& holder)> on_new_leader;  // may be empty; ours included
+  std::function<void(const ApiError& error)> on_error;           // a failed attempt, for the log; may be empty
   std::uint32_t seed = std::random_device{}();
 };
+
+// A client for the elector alone: one that hangs or repeats must not outlast the renew deadline.
+ClientOptions client_options_for(const LeaseTimes& times, ClientOptions options);
 
 // Callbacks run on the elector's thread and must return soon: renewal waits for them.
 class LeaderElector {
@@ -69,6 +73,7 @@ class LeaderElector {
 
   void run(std::stop_token stop);
   bool attempt();  // one try to get or renew; true when we hold the lease afterwards
+  bool try_lease();
   void observe(const std::optional<LeaseRecord>& record);
   LeaseRecord write_lease(LeaseAction action);
   void release();
@@ -78,6 +83,7 @@ class LeaderElector {
   Client& client_;
   const LeaderElectionOptions options_;
   std::mt19937 random_;
+  bool record_fresh_ = false;          // elector's thread: record_ is what we wrote last, no need to read it again
   std::optional<LeaseRecord> record_;  // elector's thread
   Clock::time_point observed_at_;      // elector's thread
   mutable std::mutex mutex_;

@@ -18,6 +18,10 @@ namespace millrace::controller::kube {
 
 using Json = nlohmann::json;
 
+// A JSON document from elsewhere; a discarded value when the text is not JSON or nests deeper than any object may
+// (copying and printing recurse).
+Json parse_document(std::string_view text);
+
 // Name of an object of one kind. `ns` is empty for cluster-scoped kinds.
 struct ObjectKey {
   std::string ns;

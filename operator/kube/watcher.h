@@ -96,8 +96,9 @@ class Informer {
 
  private:
   void run(std::stop_token stop);
-  WatchStep list_once(ListWatch& machine, std::stop_token stop);
-  WatchStep watch_once(ListWatch& machine, const WatchStep& step, std::stop_token stop);
+  WatchStep list_once(ListWatch& machine, const std::stop_token& stop);
+  WatchStep watch_once(ListWatch& machine, const WatchStep& step, const std::stop_token& stop);
+  void take(ListWatch& machine, WatchEvent&& event);
   void deliver(const std::vector<Change>& changes);
   void note_failure(const ApiError& error);
 

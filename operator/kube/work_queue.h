@@ -44,7 +44,7 @@ class WorkQueue {
   explicit WorkQueue(WorkQueueOptions options = {});
 
   void add(const ObjectKey& key, Priority priority = Priority::kHigh);
-  // Not before `delay` has passed; an earlier add() or add_after() of the same key wins.
+  // Not before `delay` has passed; the earliest add_after() of a key wins, add() does not cancel it.
   void add_after(const ObjectKey& key, std::chrono::milliseconds delay, Priority priority = Priority::kHigh);
   // After the key's own back-off, which doubles from first_retry to retry_limit with each call until forget().
   void add_rate_limited(const ObjectKey& key, Priority priority = Priority::kHigh);
