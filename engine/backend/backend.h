@@ -59,6 +59,7 @@ struct AttentionShape {
   std::int64_t rotary_dim = 0;     // first channels of a head that rotate, "rotate-half" inside them
   bool output_gate = false;        // q is (q_heads, 2, head_dim): query then gate, per head
   float norm_eps = 1e-6F;
+  float rope_scale = 1.0F;  // factor on cos and sin (YaRN)
 };
 
 struct KvCacheShape {

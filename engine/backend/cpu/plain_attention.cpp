@@ -26,11 +26,11 @@ std::vector<Token> tokens_of(const StepInputs& step) {
 }
 
 // Rotates pairs (j, j + half) of the first 2 * half channels.
-void rotate(const float* inv_freq, std::int64_t half, std::int32_t position, float* head) {
+void rotate(const float* inv_freq, std::int64_t half, float scale, std::int32_t position, float* head) {
   for (std::int64_t j = 0; j < half; ++j) {
     float angle = static_cast<float>(position) * inv_freq[j];
-    float c = std::cos(angle);
-    float s = std::sin(angle);
+    float c = std::cos(angle) * scale;
+    float s = std::sin(angle) * scale;
     float x = head[j];
     float y = head[j + half];
     head[j] = x * c - y * s;
@@ -49,7 +49,7 @@ class Attention {
     } else {
       normalise(head, norm, shape_.head_dim, shape_.norm_eps, to);
     }
-    rotate(inv_freq, shape_.rotary_dim / 2, position, to);
+    rotate(inv_freq, shape_.rotary_dim / 2, shape_.rope_scale, position, to);
   }
 
   std::int64_t block(const Token& token, std::int64_t position) const {
