@@ -16,9 +16,9 @@ namespace {
 
 // What one rank shows to the others during a collective.
 struct Offer {
-  Tensor x;
+  Tensor x{};
   std::vector<std::byte>* message = nullptr;
-  std::span<const std::span<const float>> send;
+  std::span<const std::span<const float>> send{};
 };
 
 class ThreadGroup {

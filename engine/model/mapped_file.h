@@ -17,11 +17,11 @@ class MappedFile {
 
   std::span<const std::byte> bytes() const { return bytes_; }
 
-  // Gives the memory of whole pages inside `part` back; a later read maps them again. Any thread.
-  void drop(std::span<const std::byte> part) const;
-
  private:
   std::span<const std::byte> bytes_;
 };
+
+// Gives the memory of the whole pages inside a part of a mapped file back; a later read maps them again. Any thread.
+void drop_pages(std::span<const std::byte> part);
 
 }  // namespace millrace::engine
