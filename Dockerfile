@@ -14,10 +14,12 @@ COPY engine engine
 COPY agent agent
 COPY operator operator
 COPY cli cli
-ARG JOBS=0
+ARG JOBS=2
 RUN cmake --preset release -DMILLRACE_BUILD_BENCH=OFF \
-  && cmake --build build/release --target millrace-operator millrace-agent --parallel "$([ "$JOBS" -gt 0 ] && echo "$JOBS" || nproc)" \
-  && strip build/release/operator/millrace-operator build/release/agent/millrace-agent
+  && cmake --build build/release --target millrace-operator millrace-agent --parallel "$JOBS" \
+  && for program in millrace-operator millrace-agent; do \
+       install -s -D "$(find build/release -type f -name "$program")" "/out/$program" || exit 1; \
+     done
 
 FROM debian:12-slim AS runtime
 COPY scripts/packages.sh /tmp/packages.sh
@@ -28,14 +30,14 @@ USER 65532:65532
 
 FROM runtime AS operator
 LABEL org.opencontainers.image.title="millrace-operator"
-COPY --from=builder /src/build/release/operator/millrace-operator /usr/bin/millrace-operator
+COPY --from=builder /out/millrace-operator /usr/bin/millrace-operator
 # Metrics, and health.
 EXPOSE 8080 8081
 ENTRYPOINT ["/usr/bin/millrace-operator"]
 
 FROM runtime AS agent
 LABEL org.opencontainers.image.title="millrace-agent"
-COPY --from=builder /src/build/release/agent/millrace-agent /usr/bin/millrace-agent
+COPY --from=builder /out/millrace-agent /usr/bin/millrace-agent
 # The OpenAI API; the operator tells the agent the other ports.
 EXPOSE 8000
 ENTRYPOINT ["/usr/bin/millrace-agent"]

@@ -30,8 +30,14 @@ helm=$(pinned helm helm.sh/helm/v3)
 kubeconform=$(pinned helm github.com/yannh/kubeconform)
 dir=$cache/cluster-tools/kubernetes-$kubernetes-etcd-$etcd-helm-$helm-kubeconform-$kubeconform
 
-# Programs of a Kubernetes server may come from the folder envtest users already have.
-is_asset() { [[ -n ${KUBEBUILDER_ASSETS:-} && $1 != helm && $1 != kubeconform ]]; }
+# The folder of KUBEBUILDER_ASSETS must have the first three and may have the others.
+is_asset() {
+  [[ -n ${KUBEBUILDER_ASSETS:-} ]] || return 1
+  case $1 in
+    kube-apiserver | kubectl | etcd) ;;
+    *) [[ -x $KUBEBUILDER_ASSETS/$1 ]] ;;
+  esac
+}
 
 find_program() {
   local path=$dir/$1
@@ -68,6 +74,16 @@ fetch_go() {
   go=$home/bin/go
 }
 
+# The distribution's Go, of whatever version: it only has to fetch the other one.
+install_go() {
+  local as_root=()
+  if ((EUID != 0)); then as_root=(sudo -n); fi
+  say "no Go found: installing package golang-go"
+  { "${as_root[@]}" apt-get update -qq && "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -y -qq --no-install-recommends golang-go; } >/dev/null ||
+    die "no Go can be installed: install one or set KUBEBUILDER_ASSETS; tests that need server programs are skipped"
+}
+
 choose_go() {
   local candidate old=
   for candidate in "${MILLRACE_GO:-}" go /usr/local/go/bin/go /usr/lib/go-1.2{6,5,4,3,2,1}/bin/go; do
@@ -78,9 +94,11 @@ choose_go() {
     fi
     old=${old:-$candidate}
   done
-  [[ -n $old ]] || die "no Go found. Install one of any version (package golang-go) or set KUBEBUILDER_ASSETS; " \
-    "the tests that need server programs are skipped until then"
-  fetch_go "$old"
+  if [[ -z $old ]]; then
+    install_go
+    old=$(command -v go)
+  fi
+  if modern_go "$old"; then go=$old; else fetch_go "$old"; fi
 }
 
 # build NAME MODULE PACKAGE VERSION LDFLAGS
@@ -124,11 +142,11 @@ build_all() {
   exec 9>"$dir/.lock"
   flock 9
   build etcd etcd go.etcd.io/etcd/server/v3 "$etcd" ""
-  build helm helm helm.sh/helm/v3/cmd/helm "$helm" "$(helm_stamps)"
-  build kubeconform helm github.com/yannh/kubeconform/cmd/kubeconform "$kubeconform" "-X main.version=v$kubeconform"
   for program in "${programs[@]}"; do
     build "$program" kubernetes "k8s.io/kubernetes/cmd/$program" "$kubernetes" "$(kubernetes_stamps)"
   done
+  build helm helm helm.sh/helm/v3/cmd/helm "$helm" "$(helm_stamps)"
+  build kubeconform helm github.com/yannh/kubeconform/cmd/kubeconform "$kubeconform" "-X main.version=v$kubeconform"
   for program in "${programs[@]}" etcd; do
     find_program "$program" >/dev/null || die "$program is not in KUBEBUILDER_ASSETS=${KUBEBUILDER_ASSETS:-}"
   done

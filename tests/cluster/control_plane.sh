@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A Kubernetes control plane for tests: etcd and kube-apiserver with TLS and RBAC on free loopback ports. No controllers,
-# no scheduler, no nodes: the tests play those.
+# A Kubernetes control plane for tests: etcd and kube-apiserver with TLS and RBAC on free loopback ports. No
+# controllers, no scheduler, no nodes: the tests play those.
 #
 #   control_plane.sh start DIR [--owner PID]   start; DIR/admin.kubeconfig is ready to use when this returns. With
 #                                              --owner everything stops by itself when process PID is gone
@@ -93,10 +93,11 @@ launch() {
   echo $! >"$dir/$name.pid"
 }
 
-# The pid of server NAME while it lives; its arguments name DIR, so a reused pid is never taken for it.
+# The pid of server NAME while it lives. Its command line names DIR, so a reused pid is never taken for it.
 alive() {
   local pid
-  pid=$(cat "$dir/$1.pid" 2>/dev/null) && tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline" | grep -qF -- "$dir/" && echo "$pid"
+  pid=$(cat "$dir/$1.pid" 2>/dev/null) || return 1
+  tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline" | grep -qF -- "${dir##*/}" && echo "$pid"
 }
 
 # wait_for NAME URL CURL-ARGUMENTS...
