@@ -58,9 +58,7 @@ class Chart : public SharedControlPlane {
   }
 
   static CommandResult install(const std::string& ns, const Args& values = {}) {
-    return helm(Args{"upgrade", "--install", "millrace", kChart, "--namespace", ns, "--create-namespace",
-                     "--kubeconfig", cluster().kubeconfig()} +
-                values);
+    return cluster().install_chart(ns, values);
   }
 
   static void uninstall(const std::string& ns) {
@@ -182,11 +180,12 @@ TEST_F(Chart, GrantsTheOperatorWhatItNeedsAndNoMore) {
                                     {"patch", "pods", "--subresource=status", "-A"},
                                     {"delete", "poddisruptionbudgets.policy", "-A"},
                                     {"get", "secrets", "-A"},
-                                    {"update", "leases.coordination.k8s.io/millrace-operator", "-n", "cluster-wide"}};
+                                    {"patch", "leases.coordination.k8s.io/millrace-operator", "-n", "cluster-wide"}};
   for (const Args& question : needed) {
     EXPECT_EQ(can_i(operator_account, question), "yes\n") << ::testing::PrintToString(question);
   }
   const std::vector<Args> refused = {{"list", "secrets", "-A"},
+                                     {"update", "modeldeployments.millrace.dev", "-A"},
                                      {"watch", "secrets", "-A"},
                                      {"create", "modeldeployments.millrace.dev", "-A"},
                                      {"delete", "modeldeployments.millrace.dev", "-A"},
@@ -194,7 +193,7 @@ TEST_F(Chart, GrantsTheOperatorWhatItNeedsAndNoMore) {
                                      {"get", "pods", "--subresource=log", "-A"},
                                      {"patch", "nodes"},
                                      {"create", "clusterroles.rbac.authorization.k8s.io"},
-                                     {"update", "leases.coordination.k8s.io/another", "-n", "cluster-wide"},
+                                     {"patch", "leases.coordination.k8s.io/another", "-n", "cluster-wide"},
                                      {"create", "leases.coordination.k8s.io", "-n", "default"}};
   for (const Args& question : refused) {
     EXPECT_THAT(can_i(operator_account, question), HasSubstr("no")) << ::testing::PrintToString(question);

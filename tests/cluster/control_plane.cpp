@@ -81,6 +81,25 @@ void ControlPlane::create_namespace(const std::string& name) const {
   require(kubectl({"create", "namespace", name}));
 }
 
+CommandResult ControlPlane::install_chart(const std::string& ns, const std::vector<std::string>& values) const {
+  const std::string helm = find_program("helm");
+  if (helm.empty()) return {1, {}, "helm is absent: run scripts/cluster-tools.sh"};
+  std::vector<std::string> argv = {"env",
+                                   "HELM_CACHE_HOME=" + (dir_ / "helm").string(),
+                                   helm,
+                                   "upgrade",
+                                   "--install",
+                                   "millrace",
+                                   "--namespace",
+                                   ns,
+                                   "--kubeconfig",
+                                   kubeconfig(),
+                                   "--create-namespace",
+                                   kSource / "helm/millrace"};
+  argv.insert(argv.end(), values.begin(), values.end());
+  return run_command(argv);
+}
+
 void ControlPlane::stop_api_server() const {
   control("stop-api", dir_);
 }

@@ -52,6 +52,10 @@ class ControlPlane {
   // Applies crds/ and waits until ModelDeployments are served.
   void install_crd() const;
   void create_namespace(const std::string& name) const;
+  // Installs (or upgrades) helm/millrace as release "millrace" in namespace `ns`, CRD and roles included; the
+  // operator's service account is then "millrace-operator" there. `values` are helm's arguments ("--set",
+  // "namespaces={a}"). Fails when helm is absent.
+  CommandResult install_chart(const std::string& ns, const std::vector<std::string>& values = {}) const;
 
   // The server goes away (connections are cut) and comes back at the same address with the same data.
   void stop_api_server() const;

@@ -1,20 +1,21 @@
-{{/* What the operator may do in a namespace it serves. Creating by server-side apply needs create and patch. */}}
+{{/* What the operator may do in a namespace it serves. It writes by patch only; server-side apply of what does not exist
+needs create as well. */}}
 {{- define "millrace.rules" -}}
 - apiGroups: [millrace.dev]
   resources: [modeldeployments]
-  verbs: [get, list, watch, patch, update]
+  verbs: [get, list, watch, patch]
 - apiGroups: [millrace.dev]
   resources: [modeldeployments/status]
-  verbs: [get, patch, update]
+  verbs: [patch]
 - apiGroups: [millrace.dev]
-  resources: [modeldeployments/finalizers]
+  resources: [modeldeployments/finalizers] # owner references that block deletion
   verbs: [update]
 - apiGroups: [""]
   resources: [pods, services, configmaps]
   verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [""]
   resources: [pods/status] # the readiness gate millrace.dev/routable
-  verbs: [get, patch]
+  verbs: [patch]
 - apiGroups: [""]
   resources: [secrets] # admin tokens of deployments and the API keys they name; never listed
   verbs: [get, create, patch, delete]
