@@ -1,0 +1,30 @@
+// How a group leaves: out of traffic, told to drain, waited for by count, deleted. Each step follows from what is
+// written on the pods and what the agents say, so an operator that restarts in the middle goes on where it was.
+#pragma once
+
+#include <chrono>
+#include <string>
+
+#include "operator/plan/group.h"
+
+namespace millrace::controller {
+
+// Between closing the gate and telling the agent: routers need this long to hear of it.
+inline constexpr std::chrono::milliseconds kRouterDelay{2'000};
+
+enum class DrainStep {
+  kSettle,  // unrouted; wait until routers know
+  kDrain,   // no new requests; wait for those that run
+  kDelete,  // nothing is left to wait for, or the limit has passed
+};
+
+struct DrainPlan {
+  DrainStep step = DrainStep::kDelete;
+  std::string reason;
+  std::chrono::milliseconds look_again{0};  // when time alone will change the answer
+};
+
+// `group` is retiring. `limit`: spec.drain.timeoutSeconds.
+DrainPlan plan_drain(const GroupView& group, std::chrono::seconds limit, TimePoint now);
+
+}  // namespace millrace::controller

@@ -1,0 +1,141 @@
+#include "operator/plan/plan.h"
+
+#include <algorithm>
+
+#include "operator/plan/drain.h"
+#include "operator/plan/rollout.h"
+#include "operator/plan/routing.h"
+
+namespace millrace::controller {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+// A pod that ended (evicted, refused by its node) is not made anew faster than this.
+constexpr seconds kRemakeDelay{10};
+
+class Builder {
+ public:
+  Builder(const std::string& deployment, const Spec& spec, const std::string& revision, const Observed& observed,
+          TimePoint now)
+      : deployment_(deployment), spec_(spec), revision_(revision), observed_(observed), now_(now) {}
+
+  Plan build() {
+    plan_.supply = supply_of(spec_, observed_.nodes);
+    const RolloutPlan rollout = plan_rollout(rollout_input());
+    for (const Retirement& retirement : rollout.retire) retire(retirement);
+    for (const NewGroup& group : rollout.create) create(group);
+    for (const GroupView& group : observed_.groups) {
+      if (group.terminating()) continue;
+      if (group.retiring()) {
+        drain(group);
+      } else if (!is_retired_now(group)) {
+        route(group);
+        repair(group);
+      }
+    }
+    return std::move(plan_);
+  }
+
+ private:
+  RolloutInput rollout_input() const {
+    RolloutInput input;
+    input.replicas = spec_.replicas;
+    input.revision = revision_;
+    input.pods_per_group = spec_.pods_per_group();
+    input.supply = plan_.supply;
+    for (const GroupView& group : observed_.groups) input.groups.push_back(facts_of(group, now_));
+    return input;
+  }
+
+  void wait_at_most(milliseconds time) {
+    if (time.count() > 0 && (plan_.look_again.count() == 0 || time < plan_.look_again)) plan_.look_again = time;
+  }
+
+  bool is_retired_now(const GroupView& group) const {
+    return std::any_of(plan_.retire.begin(), plan_.retire.end(),
+                       [&](const RetirePod& pod) { return pod.group == group.name; });
+  }
+
+  void retire(const Retirement& retirement) {
+    const auto group = std::find_if(observed_.groups.begin(), observed_.groups.end(),
+                                    [&](const GroupView& view) { return view.name == retirement.group; });
+    for (const PodView& pod : group->pods) {
+      if (!pod.terminating()) plan_.retire.push_back({pod.name, group->name, retirement.reason});
+    }
+    wait_at_most(kRouterDelay);
+  }
+
+  void create(const NewGroup& group) {
+    const std::string name = group_name(deployment_, revision_, group.index);
+    for (std::int32_t pod = 0; pod < spec_.pods_per_group(); ++pod) {
+      plan_.create.push_back({name, group.index, pod, group.zone});
+    }
+  }
+
+  // The mark may have reached only some of the pods before the operator stopped.
+  void drain(const GroupView& group) {
+    for (const PodView& pod : group.pods) {
+      if (!pod.terminating() && !pod.retiring_since)
+        plan_.retire.push_back({pod.name, group.name, "its group retires"});
+      if (pod.gate.value_or(false) && pod.retiring_since) plan_.gates.push_back({pod.name, false, "Retiring"});
+    }
+    const DrainPlan step = plan_drain(group, seconds(spec_.drain_timeout_seconds), now_);
+    wait_at_most(step.look_again);
+    if (step.step == DrainStep::kSettle) return;
+    plan_.draining.push_back(group.name);
+    if (step.step == DrainStep::kDrain) return;
+    for (const PodView& pod : group.pods) {
+      if (!pod.terminating()) plan_.erase.push_back({pod.name, pod.uid, step.reason});
+    }
+  }
+
+  void route(const GroupView& group) {
+    const Gate wanted = wanted_gate(group);
+    if (wanted == Gate::kKeep) return;
+    const bool open = wanted == Gate::kOpen;
+    for (const PodView& pod : group.pods) {
+      // A gate that was never opened counts as closed; writing it would say that the group once served.
+      if (pod.terminating() || pod.gate.value_or(false) == open) continue;
+      plan_.gates.push_back({pod.name, open, open ? "Serving" : "NotServing"});
+    }
+  }
+
+  void repair(const GroupView& group) {
+    if (group.revision != revision_) return;
+    for (std::int32_t index = 0; index < group.expected_pods; ++index) {
+      const PodView* pod = group.pod(index);
+      if (pod == nullptr) {
+        plan_.create.push_back({group.name, group.index, index, group.zone});
+      } else if (pod->ended() && !pod->terminating()) {
+        const auto age = std::chrono::duration_cast<milliseconds>(now_ - pod->created);
+        if (age >= kRemakeDelay) {
+          plan_.erase.push_back({pod->name, pod->uid, "it ended: " + pod->phase});
+        } else {
+          wait_at_most(kRemakeDelay - age);
+        }
+      }
+    }
+  }
+
+  const std::string& deployment_;
+  const Spec& spec_;
+  const std::string& revision_;
+  const Observed& observed_;
+  const TimePoint now_;
+  Plan plan_;
+};
+
+}  // namespace
+
+std::string group_name(const std::string& deployment, const std::string& revision, std::int32_t index) {
+  return deployment + "-" + revision + "-" + std::to_string(index);
+}
+
+Plan plan(const std::string& deployment, const Spec& spec, const std::string& revision, const Observed& observed,
+          TimePoint now) {
+  return Builder(deployment, spec, revision, observed, now).build();
+}
+
+}  // namespace millrace::controller

@@ -1,0 +1,66 @@
+// Everything that one look at a deployment leads to, except its unchanging children and its status: which pods to make,
+// delete, mark or route. Pure. The actions are independent of each other; any of them may fail or be repeated.
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "operator/api/model_deployment.h"
+#include "operator/plan/group.h"
+#include "operator/plan/placement.h"
+
+namespace millrace::controller {
+
+struct Observed {
+  std::vector<GroupView> groups;
+  std::vector<NodeView> nodes;
+};
+
+struct CreatePod {
+  std::string group;
+  std::int32_t group_index = 0;
+  std::int32_t pod_index = 0;
+  std::string zone;
+};
+
+struct DeletePod {
+  std::string name;
+  std::string uid;
+  std::string reason;
+};
+
+struct RetirePod {  // mark it, and close its gate
+  std::string name;
+  std::string group;
+  std::string reason;
+};
+
+struct SetGate {
+  std::string name;
+  bool open = false;
+  std::string reason;  // "Serving", "NotServing"; becomes the reason of the pod's condition
+};
+
+struct Plan {
+  std::vector<RetirePod> retire;
+  std::vector<SetGate> gates;
+  std::vector<DeletePod> erase;
+  std::vector<CreatePod> create;
+  std::vector<std::string> draining;  // groups whose agents must be told to drain
+  Supply supply;
+  std::chrono::milliseconds look_again{0};  // 0: no time is waited for
+
+  // Something happens to whole groups: worth a look at the cluster itself before it is done.
+  bool moves_groups() const { return !retire.empty() || !create.empty() || !erase.empty(); }
+};
+
+// Name of a group: "<deployment>-<revision>-<index>".
+std::string group_name(const std::string& deployment, const std::string& revision, std::int32_t index);
+
+// `revision` is revision_of(spec).
+Plan plan(const std::string& deployment, const Spec& spec, const std::string& revision, const Observed& observed,
+          TimePoint now);
+
+}  // namespace millrace::controller

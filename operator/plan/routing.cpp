@@ -1,0 +1,19 @@
+#include "operator/plan/routing.h"
+
+#include <algorithm>
+
+namespace millrace::controller {
+
+Gate wanted_gate(const GroupView& group) {
+  if (!group.complete() || group.retiring()) return Gate::kClosed;
+  const PodView& leader = *group.leader();
+  if (!leader.containers_ready) return Gate::kClosed;
+  if (!leader.evidence || !is_fresh(*leader.evidence)) return Gate::kKeep;
+  if (leader.evidence->status.phase != common::AgentPhase::kServing) return Gate::kClosed;
+  const bool all_ready =
+      std::all_of(group.pods.begin(), group.pods.end(), [](const PodView& pod) { return pod.containers_ready; });
+  // A follower that fails its probe once does not end a group whose leader still serves.
+  return all_ready ? Gate::kOpen : Gate::kKeep;
+}
+
+}  // namespace millrace::controller

@@ -1,0 +1,39 @@
+// What a deployment's status says: counts, groups and conditions from the same view that the plan was made from. Pure.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "operator/plan/plan.h"
+
+namespace millrace::controller {
+
+struct Condition {
+  std::string type;
+  std::string status;  // "True", "False", "Unknown"
+  std::string reason;  // PascalCase
+  std::string message;
+};
+
+// What status is made of. `problems` non-empty: the spec was refused and the rest but `observed` is void.
+struct StatusInput {
+  std::string deployment;
+  std::int64_t generation = 0;
+  std::vector<std::string> problems;
+  Spec spec;
+  std::string revision;
+  std::string endpoint;
+  Observed observed;
+  std::string shortage;  // of the supply
+  std::string error;     // why the last reconcile could not do its work; empty: it could
+};
+
+// In the order in which they are shown.
+std::vector<Condition> conditions_of(const StatusInput& input);
+
+// The whole status object. `previous` (may be null) gives the transition times of conditions that did not change and
+// the current revision of a rollout that has not finished.
+Json status_of(const StatusInput& input, const Json& previous, TimePoint now);
+
+}  // namespace millrace::controller

@@ -1,0 +1,77 @@
+#include "operator/plan/placement.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace millrace::controller {
+namespace {
+
+NodeView node(const std::string& name, const std::string& zone, const std::string& gpus = "8") {
+  return {name, zone, true, {{"cpu", "32"}, {"nvidia.com/gpu", gpus}}};
+}
+
+Spec gpu_spec(int tensor, int per_pod) {
+  Spec spec;
+  spec.parallelism.tensor = tensor;
+  spec.devices = {"nvidia.com/gpu", per_pod};
+  return spec;
+}
+
+TEST(Placement, SpreadsGroupsEvenlyAndByName) {
+  const Supply supply = supply_of(gpu_spec(8, 8), {node("n1", "b"), node("n2", "a"), node("n3", "c")});
+  std::map<std::string, ZoneUse> use;
+  std::string order;
+  for (int i = 0; i < 6; ++i) {
+    const std::string zone = pick_zone(supply, 1, use);
+    ++use[zone].current;
+    ++use[zone].all;
+    order += zone;
+  }
+  EXPECT_EQ(order, "abcabc");
+}
+
+TEST(Placement, AvoidsAZoneThatHoldsGroupsOnTheirWayOut) {
+  const Supply supply = supply_of(gpu_spec(8, 8), {node("n1", "a"), node("n2", "b")});
+  EXPECT_EQ(pick_zone(supply, 1, {{"a", {0, 1}}}), "b");
+}
+
+TEST(Placement, PrefersAZoneThatCanHoldAWholeGroup) {
+  const Supply supply = supply_of(gpu_spec(16, 8), {node("n1", "a"), node("n2", "b"), node("n3", "b")});
+  EXPECT_EQ(pick_zone(supply, 2, {}), "b");
+  EXPECT_EQ(supply.shortage, "");
+}
+
+TEST(Placement, UsesOnlyTheZonesOfTheSpec) {
+  Spec spec = gpu_spec(1, 1);
+  spec.zones = {"b"};
+  const Supply supply = supply_of(spec, {node("n1", "a"), node("n2", "b")});
+  ASSERT_EQ(supply.zones.size(), 1U);
+  EXPECT_EQ(supply.zones[0].name, "b");
+}
+
+TEST(Placement, NamesTheResourceThatNoNodeHasEnoughOf) {
+  const Supply supply = supply_of(gpu_spec(16, 16), {node("n1", "a")});
+  EXPECT_THAT(supply.shortage, ::testing::HasSubstr("a pod needs 16 of nvidia.com/gpu, and node n1 has 8"));
+}
+
+TEST(Placement, SaysWhenNoZoneHoldsAWholeGroup) {
+  const Supply supply = supply_of(gpu_spec(16, 8), {node("n1", "a"), node("n2", "b")});
+  EXPECT_THAT(supply.shortage, ::testing::HasSubstr("2 pods in one zone"));
+}
+
+TEST(Placement, IgnoresNodesThatTakeNoPods) {
+  NodeView cordoned = node("n1", "a");
+  cordoned.schedulable = false;
+  const Supply supply = supply_of(gpu_spec(1, 1), {cordoned, node("n2", "b")});
+  ASSERT_EQ(supply.zones.size(), 1U);
+  EXPECT_EQ(supply.zones[0].name, "b");
+}
+
+TEST(Placement, PlacesWithoutAZoneWhenNodesCarryNone) {
+  const Supply supply = supply_of(gpu_spec(1, 1), {node("n1", "")});
+  EXPECT_EQ(pick_zone(supply, 1, {}), "");
+  EXPECT_EQ(pick_zone(supply_of(gpu_spec(1, 1), {}), 1, {}), "");
+}
+
+}  // namespace
+}  // namespace millrace::controller
