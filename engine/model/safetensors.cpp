@@ -57,12 +57,13 @@ const json& member(const json& object, const char* key, const std::string& where
 }
 
 const DTypeName& dtype_of(const json& tensor, const std::string& where) {
-  const json& name = member(tensor, "dtype", where);
+  const json& value = member(tensor, "dtype", where);
+  if (!value.is_string()) fail(where, "has a dtype that is not a string");
+  const std::string name = value.get<std::string>();
   for (const DTypeName& dtype : kDTypes) {
     if (name == dtype.name) return dtype;
   }
-  fail(where, "has the unknown dtype " + (name.is_string() ? name.dump(-1, ' ', true, json::error_handler_t::replace)
-                                                           : std::string("(not a string)")));
+  fail(where, "has the unknown dtype " + value.dump(-1, ' ', true, json::error_handler_t::replace).substr(0, 40));
 }
 
 // Elements of the shape, refusing anything that does not fit a size.
