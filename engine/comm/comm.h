@@ -1,6 +1,6 @@
-// Collectives between the ranks of one group. One Comm per rank, used by that rank's thread alone; abort() from any thread.
-// All ranks call the same operations in the same order. When a peer is gone or abort() was called, every pending and later call
-// throws common::Error{kUnavailable} naming the rank, on every rank: nobody waits for ever.
+// Collectives between the ranks of one group. One Comm per rank, used by that rank's thread alone; abort() from any
+// thread. All ranks call the same operations in the same order. When a peer is gone or abort() was called, every
+// pending and later call throws common::Error{kUnavailable} naming the rank, on every rank: nobody waits for ever.
 // Tensors are device memory of the rank's back end (host memory for the implementations here).
 #pragma once
 
@@ -21,7 +21,8 @@ class Comm {
   virtual int rank() const = 0;
   virtual int size() const = 0;
 
-  // x = sum over ranks, F32. The result is bit-identical on all ranks, and the order of summation does not depend on timing.
+  // x = sum over ranks, F32. The result is bit-identical on all ranks, and the order of summation does not depend on
+  // timing.
   virtual void all_reduce(const Tensor& x) = 0;
   // Columns of all ranks side by side: out (rows, size * x.cols) on every rank.
   virtual void all_gather(const Tensor& x, const Tensor& out) = 0;
@@ -59,7 +60,8 @@ struct TcpCommOptions {
   std::uint64_t generation = 0;        // peers of another generation or another secret are refused
   std::string secret;                  // shared by the group
   int connect_timeout_ms = 60000;      // for the whole mesh
-  int liveness_timeout_ms = 1500;      // a peer whose connection breaks or that is silent (heartbeats stop) this long is dead
+  int liveness_timeout_ms =
+      1500;  // a peer whose connection breaks or that is silent (heartbeats stop) this long is dead
 };
 
 // Connects a full mesh; returns when all peers are connected, throws kDeadlineExceeded naming the missing ranks.
