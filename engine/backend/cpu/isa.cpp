@@ -14,8 +14,23 @@ bool always() {
   return true;
 }
 
+#ifdef MILLRACE_CPU_X86
+bool has_avx2() {
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+}
+
+bool has_avx512() {
+  return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+}
+#endif
+
 // Best first.
 constexpr IsaEntry kPaths[] = {
+#ifdef MILLRACE_CPU_X86
+    {&kAvx512Kernels, has_avx512},
+    {&kAvx2Kernels, has_avx2},
+#endif
     {&kPlainKernels, always},
 };
 

@@ -49,6 +49,8 @@ struct Kernels {
 };
 
 extern const Kernels kPlainKernels;
+extern const Kernels kAvx2Kernels;    // x86 builds only
+extern const Kernels kAvx512Kernels;  // x86 builds only
 
 inline float* float_row(const Tensor& t, std::int64_t row) {
   return reinterpret_cast<float*>(t.data) + row * t.stride;
