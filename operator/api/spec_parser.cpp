@@ -5,6 +5,7 @@
 #include "common/agent_config.h"
 #include "operator/api/field_reader.h"
 #include "operator/api/model_deployment.h"
+#include "operator/api/pod_template_checks.h"
 #include "operator/api/quantity.h"
 
 namespace millrace::controller {
@@ -14,15 +15,20 @@ constexpr int kGroupPorts = 16;  // one for each rank a pod may have
 constexpr std::string_view kFileScheme = "file://";
 constexpr std::string_view kClaimScheme = "pvc://";
 
-bool is_dns_label(std::string_view text, std::size_t max_size) {
-  if (text.empty() || text.size() > max_size || text.front() == '-' || text.back() == '-') return false;
-  return std::all_of(text.begin(), text.end(), [](char c) { return std::islower(c) || std::isdigit(c) || c == '-'; });
+bool has_white_space(std::string_view text) {
+  return std::any_of(text.begin(), text.end(), [](unsigned char c) { return std::isspace(c); });
 }
 
-// Empty unless `object` is an object with a string under `key`.
-std::string string_in(const Json& object, const char* key) {
-  if (!object.is_object() || !object.contains(key) || !object[key].is_string()) return "";
-  return object[key].get<std::string>();
+// Letters, digits and `others`, the first and the last a letter or digit.
+bool is_name_of(std::string_view text, std::string_view others) {
+  const auto plain = [](unsigned char c) { return std::isalnum(c) != 0; };
+  if (text.empty() || !plain(text.front()) || !plain(text.back())) return false;
+  return std::all_of(text.begin(), text.end(), [&](char c) { return plain(c) || others.find(c) != others.npos; });
+}
+
+bool is_claim_name(std::string_view text) {
+  return is_name_of(text, "-.") &&
+         std::none_of(text.begin(), text.end(), [](unsigned char c) { return std::isupper(c); });
 }
 
 bool has_parent_step(const std::string& path) {
@@ -68,6 +74,9 @@ class SpecParser {
     if (!spec.has("model")) spec.problem("model", "is missing: name the checkpoint in spec.model.source");
     within(spec, "model", &SpecParser::read_model);
     spec.read("image", spec_.image, 512);
+    if (has_white_space(spec_.image)) {
+      spec.problem("image", "is \"" + spec_.image + "\": write name:tag or name@digest, without white space");
+    }
     within(spec, "parallelism", &SpecParser::read_parallelism);
     within(spec, "devices", &SpecParser::read_devices);
     within(spec, "resources", &SpecParser::read_resources);
@@ -82,6 +91,10 @@ class SpecParser {
 
   void read_model(FieldReader& model) {
     model.read("name", spec_.model.name, 128);
+    if (!is_name_of(spec_.model.name, "._/:-")) {
+      model.problem("name", "is \"" + spec_.model.name +
+                                "\": use letters, digits and ._/:-, with a letter or digit at both ends");
+    }
     model.read("revision", spec_.model.revision, 128);
     std::string source;
     model.read("source", source, 1024);
@@ -94,6 +107,7 @@ class SpecParser {
     } else {
       model.problem("source", "is \"" + source + "\": use file:///absolute/path or pvc://claim/sub/path");
     }
+    if (has_white_space(source)) model.problem("source", "is \"" + source + "\": a path must not contain white space");
     if (has_parent_step(source)) model.problem("source", "is \"" + source + "\": a path must not contain ..");
   }
 
@@ -109,8 +123,10 @@ class SpecParser {
     const std::string rest = source.substr(kClaimScheme.size());
     const std::size_t slash = std::min(rest.find('/'), rest.size());
     const std::string claim = rest.substr(0, slash);
-    if (claim.empty()) {
-      model.problem("source", "is \"" + source + "\": pvc:// needs the name of a claim, pvc://claim/sub/path");
+    if (!is_claim_name(claim)) {
+      model.problem("source", "is \"" + source +
+                                  "\": pvc:// needs the name of a claim, pvc://claim/sub/path, in lower-case letters, "
+                                  "digits, hyphens and dots");
     }
     const std::size_t start = rest.find_first_not_of('/', slash);
     spec_.model.source = {ModelSource::Kind::kClaim, claim, start == std::string::npos ? "" : rest.substr(start)};
@@ -166,37 +182,7 @@ class SpecParser {
     fields.read("runtimeClassName", pod.runtime_class_name, 253);
     fields.read("imagePullPolicy", pod.image_pull_policy, 32);
     fields.read("terminationGracePeriodSeconds", pod.termination_grace_seconds, 1, 86400);
-    refuse_own_keys(fields, "labels", pod.labels);
-    refuse_own_keys(fields, "annotations", pod.annotations);
-    check_volumes(fields);
-  }
-
-  static void refuse_own_keys(FieldReader& fields, const std::string& key, const StringMap& map) {
-    for (const auto& [name, value] : map) {
-      if (name.starts_with("millrace.dev/") || (key == "labels" && name.starts_with("app.kubernetes.io/"))) {
-        fields.problem(key + "[" + name + "]", "belongs to the operator: use a prefix of your own");
-      }
-    }
-  }
-
-  void check_volumes(FieldReader& fields) {
-    std::set<std::string> names;
-    for (const Json& volume : spec_.pod_template.volumes) {
-      const std::string name = string_in(volume, "name");
-      if (!is_dns_label(name, 63) || name.starts_with("millrace-") || !names.insert(name).second) {
-        fields.problem("volumes", "has a volume named \"" + name +
-                                      "\": names are DNS labels, used once, and do not start with millrace-");
-      }
-    }
-    for (const Json& mount : spec_.pod_template.volume_mounts) {
-      const bool sound = string_in(mount, "mountPath").starts_with("/");
-      if (!sound || !names.contains(string_in(mount, "name"))) {
-        fields.problem("volumeMounts",
-                       "has " + mount.dump(-1, ' ', false, Json::error_handler_t::replace) +
-                           ": a mount needs the name of a volume of podTemplate.volumes and an absolute "
-                           "mountPath");
-      }
-    }
+    check_pod_template(fields, pod);
   }
 
   void read_engine(FieldReader& fields) {
@@ -262,10 +248,14 @@ class SpecParser {
     if (!spec_.devices.is_cpu() && named_twice) {
       spec.problem("resources", "names " + resource + ": its amount is spec.devices.perPod, remove it from resources");
     }
-    const std::set<std::string> zones(spec_.zones.begin(), spec_.zones.end());
-    if (zones.size() != spec_.zones.size() || zones.contains("")) {
-      spec.problem("zones", "has an empty or repeated entry: name each zone once");
+    for (const std::string& zone : spec_.zones) {
+      if (!is_name_of(zone, "-_.")) {
+        spec.problem("zones",
+                     "has \"" + zone + "\": a zone is the value of the node label topology.kubernetes.io/zone");
+      }
     }
+    const std::set<std::string> zones(spec_.zones.begin(), spec_.zones.end());
+    if (zones.size() != spec_.zones.size()) spec.problem("zones", "has a repeated entry: name each zone once");
   }
 
   const kube::Object& object_;
