@@ -150,6 +150,7 @@ struct Tiling {
 // The fewest tiles, of nearly equal height: 16 rows run faster as 8 + 8 than as 14 + 2.
 template <class S>
 Tiling tile_rows(std::int64_t rows) {
+  if (rows == 0) return {0, 1};
   const std::int64_t tiles = (rows + S::kMaxTileRows - 1) / S::kMaxTileRows;
   return {rows, static_cast<int>((rows + tiles - 1) / tiles)};
 }
