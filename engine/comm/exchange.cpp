@@ -14,6 +14,7 @@ namespace millrace::engine {
 namespace {
 
 constexpr std::uint64_t kMaxMessage = std::uint64_t{1} << 32;
+constexpr int kReasonPatienceMs = 200;
 constexpr auto kGraceTick = std::chrono::milliseconds(20);
 
 // The part of header and body behind the first `done` bytes.
@@ -60,7 +61,7 @@ std::vector<std::byte> Exchange::receive_message(int from) {
   finish();
   std::uint64_t size = 0;
   std::memcpy(&size, incoming_[0].header.data() + 8, sizeof(size));
-  if (size > kMaxMessage) peer_is_gone(from);
+  if (size > kMaxMessage) check_header(Operation::kMessage, incoming_[0]);  // fails: nobody sends that much
   std::vector<std::byte> message(size);
   incoming_[0].body = message;
   finish();
@@ -133,7 +134,10 @@ void Exchange::check_header(Operation operation, const Incoming& message) {
   give_up();
 }
 
+// The pulse usually learns why at the same moment; its reason is the better one.
 void Exchange::peer_is_gone(int peer) {
+  pollfd entry{failure_.wake_fd(), POLLIN, 0};
+  ::poll(&entry, 1, kReasonPatienceMs);
   failure_.fail(names_[static_cast<std::size_t>(peer)] + " is gone: its connection broke");
   give_up();
 }

@@ -24,7 +24,8 @@ struct Offer {
 class ThreadGroup {
  public:
   explicit ThreadGroup(int size)
-      : offers_(static_cast<std::size_t>(size)),
+      : left_(static_cast<std::size_t>(size)),
+        offers_(static_cast<std::size_t>(size)),
         mailboxes_(static_cast<std::size_t>(size) * static_cast<std::size_t>(size)) {}
 
   int size() const { return static_cast<int>(offers_.size()); }
@@ -34,7 +35,7 @@ class ThreadGroup {
   void meet(int rank, const Offer& offer) {
     std::unique_lock lock(mutex_);
     offers_[static_cast<std::size_t>(rank)] = offer;
-    if (!arrive(lock, /*interruptible=*/true)) throw common::Error(common::Code::kUnavailable, failure_);
+    if (!arrive(lock, /*interruptible=*/true)) give_up();
   }
 
   // Waits until all ranks are done with the offers.
@@ -45,24 +46,34 @@ class ThreadGroup {
 
   void post(int from, int to, std::vector<std::byte> message) {
     const std::lock_guard lock(mutex_);
-    if (!failure_.empty()) throw common::Error(common::Code::kUnavailable, failure_);
+    if (aborted_ || has_left(to)) give_up();
     mailbox(from, to).push_back(std::move(message));
     changed_.notify_all();
   }
 
+  // A message of a rank that has left since is still delivered, and ranks that are here can still be heard when another
+  // has left.
   std::vector<std::byte> take(int from, int to) {
     std::unique_lock lock(mutex_);
     auto& box = mailbox(from, to);
-    changed_.wait(lock, [&] { return !box.empty() || !failure_.empty(); });
-    if (box.empty()) throw common::Error(common::Code::kUnavailable, failure_);
+    changed_.wait(lock, [&] { return !box.empty() || aborted_ || has_left(from); });
+    if (box.empty()) give_up();
     std::vector<std::byte> message = std::move(box.front());
     box.pop_front();
     return message;
   }
 
-  void fail(const std::string& reason) {
+  void leave(int rank) {
     const std::lock_guard lock(mutex_);
-    if (failure_.empty()) failure_ = reason;
+    left_[static_cast<std::size_t>(rank)] = true;
+    if (failure_.empty()) failure_ = "rank " + std::to_string(rank) + " has left the group";
+    changed_.notify_all();
+  }
+
+  void abort(int rank, const std::string& reason) {
+    const std::lock_guard lock(mutex_);
+    aborted_ = true;
+    if (failure_.empty()) failure_ = "rank " + std::to_string(rank) + " aborted: " + reason;
     changed_.notify_all();
   }
 
@@ -88,13 +99,18 @@ class ThreadGroup {
     return false;
   }
 
+  bool has_left(int rank) const { return left_[static_cast<std::size_t>(rank)]; }
+  [[noreturn]] void give_up() const { throw common::Error(common::Code::kUnavailable, failure_); }
+
   std::deque<std::vector<std::byte>>& mailbox(int from, int to) {
     return mailboxes_[static_cast<std::size_t>(from * size() + to)];
   }
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;
-  std::string failure_;
+  std::string failure_;  // collectives fail from the first rank that leaves or aborts
+  bool aborted_ = false;
+  std::vector<bool> left_;
   int arrived_ = 0;
   std::uint64_t generation_ = 0;
   std::vector<Offer> offers_;
@@ -105,7 +121,7 @@ class ThreadComm : public Comm {
  public:
   // Shared: the group lives as long as the last of its ranks.
   ThreadComm(std::shared_ptr<ThreadGroup> group, int rank) : group_(std::move(group)), rank_(rank) {}
-  ~ThreadComm() override { group_->fail("rank " + std::to_string(rank_) + " has left the group"); }
+  ~ThreadComm() override { group_->leave(rank_); }
 
   int rank() const override { return rank_; }
   int size() const override { return group_->size(); }
@@ -157,9 +173,7 @@ class ThreadComm : public Comm {
     group_->part();
   }
 
-  void abort(const std::string& reason) override {
-    group_->fail("rank " + std::to_string(rank_) + " aborted: " + reason);
-  }
+  void abort(const std::string& reason) override { group_->abort(rank_, reason); }
 
   std::string failure() const override { return group_->failure(); }
 
