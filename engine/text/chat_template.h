@@ -25,7 +25,7 @@ struct ContentPart {
 struct ChatToolCall {
   std::string id;
   std::string name;
-  std::string arguments = "{}";  // JSON text of an object, as in the OpenAI API
+  std::string arguments = "{}";  // JSON text of an object, as in the OpenAI API; empty means {}
 };
 
 struct ChatMessage {
@@ -70,6 +70,9 @@ class ChatTemplate {
 
   // The format a template text describes: by the hash of an official file, else by the text that tells formats apart.
   static std::optional<ChatFormat> recognise(std::string_view jinja);
+
+  // Throws kInvalidArgument if the tokenizer lacks a token without which the format cannot work.
+  void require_tokens(const Tokenizer& tokenizer) const;
 
   explicit ChatTemplate(ChatFormat format) : format_(format) {}
   ChatFormat format() const { return format_; }

@@ -1,7 +1,8 @@
 // Model output to reasoning, content and tool calls, while it streams (qwen3_5-io section 3).
 //
 // Feed decoded text in pieces of any size; the deltas, concatenated by kind and call, do not depend on the pieces.
-// Markup (<think>, <tool_call>, ...) is never part of a delta. For a non-streaming answer feed everything at once.
+// Markup is taken out where it has its meaning; elsewhere (a </think> in content, a <tool_call> that no call follows)
+// it is text. For a non-streaming answer feed everything at once, or use parse_output.
 #pragma once
 
 #include <functional>
@@ -43,9 +44,10 @@ class OutputParser {
 
   std::vector<OutputDelta> feed(std::string_view text);
 
-  // End of the generation. Releases what was held back and completes calls whose end is only implied by the end of
-  // the text. A call that was cut off in the middle keeps its open JSON; has_open_call() then says so.
-  std::vector<OutputDelta> finish();
+  // End of the generation; call once. Releases what was held back. If the model ended the answer itself, a call that
+  // lacks only closing tags is completed; if the answer was truncated (finish_reason length), or an argument is cut
+  // off, the call keeps its open JSON and has_open_call() is true from then on.
+  std::vector<OutputDelta> finish(bool truncated = false);
 
   int tool_calls() const;      // calls started so far
   bool has_open_call() const;  // the last call's arguments are not complete JSON
@@ -63,6 +65,7 @@ struct ParsedOutput {
   std::vector<ChatToolCall> tool_calls;
   bool has_open_call = false;
 };
-ParsedOutput parse_output(std::string_view text, const ToolSet& tools, OutputParserOptions options);
+ParsedOutput parse_output(std::string_view text, const ToolSet& tools, OutputParserOptions options,
+                          bool truncated = false);
 
 }  // namespace millrace::engine

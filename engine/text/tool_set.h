@@ -35,11 +35,14 @@ class ToolSet {
   bool empty() const { return lines_.empty(); }
   // Python-style JSON of each whole tool object, key order kept.
   const std::vector<std::string>& lines() const { return lines_; }
+  // Of the tools that have one.
+  const std::vector<std::string>& names() const { return names_; }
   // Null when no tool has that name.
   const ToolSignature* find(std::string_view name) const;
 
  private:
   std::vector<std::string> lines_;
+  std::vector<std::string> names_;
   std::vector<ToolSignature> signatures_;
 };
 
