@@ -13,10 +13,22 @@ ROPE = {
 
 
 def qwen3_5(
-    *, hk, hv, nq=4, nkv=2, hidden=64, layers=4, tied=False, experts=0, top_k=0, nested=True, fused=True, dtype="BF16",
+    *,
+    hk,
+    hv,
+    nq=4,
+    nkv=2,
+    hidden=64,
+    layers=4,
+    tied=False,
+    experts=0,
+    top_k=0,
+    nested=True,
+    fused=True,
+    dtype="BF16",
     single="F32",
 ):
-    """One Qwen3.5 case. nested: wrapper config and `model.language_model.`; fused: expert tensors as the BF16 releases."""
+    """One Qwen3.5 case. nested: wrapper config and `model.language_model.`; fused: one tensor for all experts."""
     kind = "qwen3_5_moe" if experts else "qwen3_5"
     name = "Qwen3_5Moe" if experts else "Qwen3_5"
     text = {
@@ -161,7 +173,11 @@ def _qwen2_tensors(c, dtype):
         base = f"model.layers.{i}."
         yield _spec(base + "input_layernorm.weight", [h], dtype, offset=1.0, scale=0.125)
         yield _spec(base + "post_attention_layernorm.weight", [h], dtype, offset=1.0, scale=0.125)
-        for part, heads in (("q", c["num_attention_heads"]), ("k", c["num_key_value_heads"]), ("v", c["num_key_value_heads"])):
+        for part, heads in (
+            ("q", c["num_attention_heads"]),
+            ("k", c["num_key_value_heads"]),
+            ("v", c["num_key_value_heads"]),
+        ):
             yield _spec(f"{base}self_attn.{part}_proj.weight", [heads * d, h], dtype)
             yield _spec(f"{base}self_attn.{part}_proj.bias", [heads * d], dtype, scale=0.25)
         yield _spec(base + "self_attn.o_proj.weight", [h, h], dtype)

@@ -1,6 +1,6 @@
 """Runs transformers (fp32, CPU, eager) on every case and writes <case>.json and <case>.bin. See README.md.
 
-    python make_goldens.py [case ...]
+python make_goldens.py [case ...]
 """
 
 import json
@@ -54,7 +54,10 @@ def fuse_experts(state):
     singles = [n for n in state if ".experts." in n and n.endswith("_proj.weight")]
     for base in sorted({n.split(".experts.")[0] + ".experts." for n in singles}):
         count = len({n.split(".experts.")[1].split(".")[0] for n in singles if n.startswith(base)})
-        take = lambda part: [state.pop(f"{base}{e}.{part}_proj.weight") for e in range(count)]
+
+        def take(part):
+            return [state.pop(f"{base}{e}.{part}_proj.weight") for e in range(count)]
+
         gate, up, down = take("gate"), take("up"), take("down")
         state[base + "gate_up_proj"] = torch.stack([torch.cat(both) for both in zip(gate, up)])
         state[base + "down_proj"] = torch.stack(down)
@@ -79,7 +82,7 @@ class Recorder:
         self.handles = [model.model.embed_tokens.register_forward_hook(self._keep)]
         self.handles += [layer.register_forward_hook(self._keep) for layer in layers]
         self.handles += [model.model.norm.register_forward_hook(self._keep)]
-        self.handles += [l.mlp.gate.register_forward_hook(self._route) for l in layers if hasattr(l.mlp, "gate")]
+        self.handles += [layer.mlp.gate.register_forward_hook(self._route) for layer in layers if hasattr(layer.mlp, "gate")]
 
     def _keep(self, module, args, output):
         output = output[0] if isinstance(output, tuple) else output
@@ -146,8 +149,11 @@ def make(name, case):
     (FOLDER / f"{name}.bin").write_bytes(b"".join(bin_.parts))
     (FOLDER / f"{name}.json").write_text(compact(header))
     noise = max(p["self_noise"] for p in header["prompts"])
-    print(f"{name}: {bin_.size * 4} bytes, noise {noise:.1e}, smallest margin "
-          f"{min(m for p in header['prompts'] for m in p['greedy_margins']):.1e}", flush=True)
+    print(
+        f"{name}: {bin_.size * 4} bytes, noise {noise:.1e}, smallest margin "
+        f"{min(m for p in header['prompts'] for m in p['greedy_margins']):.1e}",
+        flush=True,
+    )
 
 
 def self_noise(model, prompt, logits):
@@ -190,7 +196,10 @@ def weight_check(case, seed):
 def compact(header):
     """Indented JSON with each list of numbers on one line."""
     text = json.dumps(header, indent=1, ensure_ascii=False)
-    one_line = lambda m: re.sub(r"\s+", " ", m.group()).replace("[ ", "[").replace(" ]", "]")
+
+    def one_line(m):
+        return re.sub(r"\s+", " ", m.group()).replace("[ ", "[").replace(" ]", "]")
+
     return re.sub(r"\[[^\[\]{}]*\]", one_line, text) + "\n"
 
 

@@ -18,7 +18,9 @@ def qwen2_vocabulary(split):
     tokenizer = Tokenizer(models.BPE.from_file(str(QWEN2 / "qwen2-vocab.json"), str(QWEN2 / "qwen2-merges.txt")))
     tokenizer.normalizer = normalizers.NFC()
     split = pre_tokenizers.Split(Regex(split), behavior="isolated", invert=False)
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [split, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+    )
     tokenizer.decoder = decoders.ByteLevel()
     return tokenizer
 
@@ -29,19 +31,29 @@ def vectors(tokenizer):
 
 def decodings(tokenizer):
     """Ids to text, with ids that split characters, break them, or no encoder would emit."""
-    encode = lambda text: tokenizer.encode(text).ids
+
+    def encode(text):
+        return tokenizer.encode(text).ids
+
     special, smile = encode("a<|im_end|>b<think>c"), encode("🙂")
     unreachable = [tokenizer.token_to_id(t) for t in ("zqx", "Ġmillrace", "éèà")]
     lists = [[], special, smile, smile[:1], smile[:2], smile[:3], smile[1:], smile[:2] + encode("x"), smile[:3] + smile]
     lists += [smile[3:] * 3, encode("é")[:1] + encode("\n"), unreachable, encode("中")[:2] + special]
     return [
-        {"ids": ids, "text": tokenizer.decode(ids, skip_special_tokens=False), "text_skip_special": tokenizer.decode(ids)}
+        {
+            "ids": ids,
+            "text": tokenizer.decode(ids, skip_special_tokens=False),
+            "text_skip_special": tokenizer.decode(ids),
+        }
         for ids in lists
     ]
 
 
 def write(name, value):
-    lines = ",\n".join(f'"{key}": [\n' + ",\n".join(json.dumps(v, ensure_ascii=True) for v in rows) + "\n]" for key, rows in value.items())
+    lines = ",\n".join(
+        f'"{key}": [\n' + ",\n".join(json.dumps(v, ensure_ascii=True) for v in rows) + "\n]"
+        for key, rows in value.items()
+    )
     (FOLDER / name).write_text("{\n" + lines + "\n}\n")
     print(name, {key: len(rows) for key, rows in value.items()})
 

@@ -20,6 +20,4 @@ def load_template(path):
 
 
 def render(template, messages, tools=None, add_generation_prompt=True, **variables):
-    return template.render(
-        messages=messages, tools=tools, add_generation_prompt=add_generation_prompt, **variables
-    )
+    return template.render(messages=messages, tools=tools, add_generation_prompt=add_generation_prompt, **variables)

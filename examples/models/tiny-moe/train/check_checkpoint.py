@@ -1,6 +1,6 @@
-"""Checks the checkpoint beside this folder: tensor names, shapes and dtypes as the family stores them, and that it reloads.
+"""Checks the checkpoint beside this folder: tensor names, shapes and dtypes as the family has them, and that it loads.
 
-    python check_checkpoint.py [folder]
+python check_checkpoint.py [folder]
 """
 
 import json
@@ -89,7 +89,9 @@ def main():
     _, report = Qwen3_5MoeForCausalLM.from_pretrained(folder, output_loading_info=True)
     problems += [f"transformers misses {n}" for n in report["missing_keys"]]
     problems += [f"transformers does not expect {n}" for n in report["unexpected_keys"] if not n.startswith("mtp.")]
-    print("\n".join(problems) or f"{len(have)} tensors, {size} bytes, {len(tokenizer)} tokens: as the family stores them")
+    print(
+        "\n".join(problems) or f"{len(have)} tensors, {size} bytes, {len(tokenizer)} tokens: as the family stores them"
+    )
     sys.exit(bool(problems))
 
 

@@ -1,6 +1,6 @@
-"""Writes a training state as a checkpoint in the family's layout: names, dtypes and shards as the released models have them.
+"""Writes a training state as a checkpoint in the layout of the family: names, dtypes and shards as it releases them.
 
-    python export.py --state ~/.cache/millrace/tiny-moe.pt
+python export.py --state ~/.cache/millrace/tiny-moe.pt
 """
 
 import argparse
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
+from transformers import Qwen3_5MoeForCausalLM
 
 import architecture
 from mtp import MtpHead
@@ -52,6 +53,21 @@ def shards(tensors):
     return parts
 
 
+@torch.no_grad()
+def same_greedy(state, folder, prompt, count=32):
+    """True when the checkpoint, read back, continues the prompt as the rounded state does."""
+    rounded = Qwen3_5MoeForCausalLM(architecture.text_config(folder)).float()
+    trunk = {name: tensor.to(stored_dtype(name)).float() for name, tensor in state.items()}
+    rounded.load_state_dict(trunk)
+    texts = []
+    for model in (rounded, Qwen3_5MoeForCausalLM.from_pretrained(folder, dtype=torch.float32)):
+        ids = torch.tensor([prompt])
+        for _ in range(count):
+            ids = torch.cat([ids, model.eval()(ids, use_cache=False).logits[:, -1:].argmax(-1)], 1)
+        texts.append(ids.tolist())
+    return texts[0] == texts[1]
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--state", type=Path, required=True)
@@ -66,7 +82,8 @@ def main():
         fresh = MtpHead(architecture.text_config())
         architecture.initialise(fresh, torch.Generator().manual_seed(1))
         head = fresh.state_dict()
-    parts = shards([*trunk_tensors(torch.load(args.state)["model"]), *mtp_tensors(head)])
+    state = torch.load(args.state)["model"]
+    parts = shards([*trunk_tensors(state), *mtp_tensors(head)])
     for old in args.out.glob("model-*.safetensors"):
         old.unlink()
     weight_map = {}
@@ -85,6 +102,8 @@ def main():
         ("generation_config.json", generation),
     ):
         (args.out / name).write_text(json.dumps(value, indent=2) + "\n")
+    prompt = tokenizer("<|im_start|>user\nWhat is 12 + 7?<|im_end|>\n<|im_start|>assistant\n<think>\n").input_ids
+    assert same_greedy(state, args.out, prompt), "the checkpoint does not read back as it was written"
     print(f"{len(weight_map)} tensors, {total} bytes, {len(parts)} shards")
 
 

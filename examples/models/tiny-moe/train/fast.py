@@ -15,22 +15,67 @@ _slow_moe = qwen.Qwen3_5MoeSparseMoeBlock.forward
 _slow_norm = qwen.Qwen3_5MoeRMSNorm.forward
 
 
+torch._dynamo.config.specialize_int = True
+
+
 def _fused(function):
     """Chains of elementwise operations are bound by memory; compiled they read and write each tensor once."""
     return torch.compile(function, dynamic=True)
 
 
-@_fused
-def conv_and_heads(mixed, taps, key_heads: int):
-    """Causal convolution, SiLU, split into heads (B, heads, T, 128), L2 norm of q and k, scale of q."""
-    length = mixed.shape[1] - 3
+def _convolve(mixed, taps, length):
     c = mixed[:, :length] * taps[0] + mixed[:, 1 : 1 + length] * taps[1]
-    c = F.silu(c + mixed[:, 2 : 2 + length] * taps[2] + mixed[:, 3 : 3 + length] * taps[3])
-    c = c.view(c.shape[0], length, -1, 128)
+    return c + mixed[:, 2 : 2 + length] * taps[2] + mixed[:, 3 : 3 + length] * taps[3]
+
+
+@_fused
+def _heads(mixed, taps, key_heads: int):
+    length = mixed.shape[1] - 3
+    c = F.silu(_convolve(mixed, taps, length)).view(mixed.shape[0], length, -1, 128)
     qk = c[:, :, : 2 * key_heads]
     qk = qk * torch.rsqrt((qk * qk).sum(-1, keepdim=True) + 1e-6)
     q, k, v = qk[:, :, :key_heads] * 128**-0.5, qk[:, :, key_heads:], c[:, :, 2 * key_heads :]
     return q.transpose(1, 2).contiguous(), k.transpose(1, 2).contiguous(), v.transpose(1, 2).contiguous()
+
+
+@_fused
+def _heads_backward(mixed, taps, dq, dk, dv):
+    """Gradient of the convolution's output before SiLU."""
+    length = mixed.shape[1] - 3
+    pre = _convolve(mixed, taps, length)
+    gate = torch.sigmoid(pre)
+    x = (pre * gate).view(mixed.shape[0], length, -1, 128)[:, :, : dq.shape[1] + dk.shape[1]]
+    dy = torch.cat([dq * 128**-0.5, dk], 1).transpose(1, 2)
+    r = torch.rsqrt((x * x).sum(-1, keepdim=True) + 1e-6)
+    dx = r * dy - x * (r * r * r * (x * dy).sum(-1, keepdim=True))
+    dc = torch.cat([dx, dv.transpose(1, 2)], 2).reshape(pre.shape)
+    return dc * (gate * (1 + pre * (1 - gate)))
+
+
+class _ConvAndHeads(torch.autograd.Function):
+    """By hand, because the reduction to the gradient of the taps is slow when it is compiled with the rest."""
+
+    @staticmethod
+    def forward(ctx, mixed, taps, key_heads):
+        ctx.save_for_backward(mixed, taps)
+        return _heads(mixed, taps, key_heads)
+
+    @staticmethod
+    def backward(ctx, dq, dk, dv):
+        mixed, taps = ctx.saved_tensors
+        dpre = _heads_backward(mixed, taps, dq.contiguous(), dk.contiguous(), dv.contiguous())
+        length = dpre.shape[1]
+        dmixed = torch.zeros_like(mixed)
+        dtaps = torch.empty_like(taps)
+        for j in range(4):
+            dmixed[:, j : j + length].addcmul_(dpre, taps[j])
+            dtaps[j] = (dpre * mixed[:, j : j + length]).sum((0, 1))
+        return dmixed, dtaps, None
+
+
+def conv_and_heads(mixed, taps, key_heads):
+    """Causal convolution, SiLU, split into heads (B, heads, T, 128), L2 norm of q and k, scale of q."""
+    return _ConvAndHeads.apply(mixed, taps, key_heads)
 
 
 @_fused

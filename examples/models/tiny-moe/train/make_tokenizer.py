@@ -78,7 +78,9 @@ def main():
     data["model"]["ignore_merges"] = False
     tokenizer = Tokenizer.from_str(json.dumps(data))
     for content in SPECIAL + ORDINARY:
-        token = AddedToken(content, single_word=False, lstrip=False, rstrip=False, normalized=False, special=content in SPECIAL)
+        token = AddedToken(
+            content, single_word=False, lstrip=False, rstrip=False, normalized=False, special=content in SPECIAL
+        )
         (tokenizer.add_special_tokens if content in SPECIAL else tokenizer.add_tokens)([token])
     tokenizer.save(str(FOLDER / "tokenizer.json"))
 

@@ -1,7 +1,7 @@
 """The multi-token-prediction head: one gated-attention MoE layer over [embedding of the next token ; trunk hidden].
 
-transformers has no such module, so it is put together here from transformers' own layer classes. The trunk's embedding and
-lm_head are shared. The trunk hidden is the one after the final norm.
+transformers has no such module, so it is put together here from its own layer classes. The embedding and lm_head of the
+trunk are shared. The trunk hidden is the one after the final norm.
 
     python mtp.py --minutes 6 --state ~/.cache/millrace/tiny-moe.pt
 """
@@ -28,13 +28,16 @@ class MtpHead(nn.Module):
         super().__init__()
         config = copy.deepcopy(config)
         config.layer_types = ["full_attention"]
-        norm = lambda: qwen.Qwen3_5MoeRMSNorm(config.hidden_size, eps=config.rms_norm_eps)
+
+        def norm():
+            return qwen.Qwen3_5MoeRMSNorm(config.hidden_size, eps=config.rms_norm_eps)
+
         self.pre_fc_norm_embedding, self.pre_fc_norm_hidden, self.norm = norm(), norm(), norm()
         self.fc = nn.Linear(2 * config.hidden_size, config.hidden_size, bias=False)
         self.layers = nn.ModuleList([qwen.Qwen3_5MoeDecoderLayer(config, 0)])
 
     def forward(self, next_embedding, hidden, cos_sin):
-        """Position i: embedding of token i+1 and trunk hidden i, both (B, T, H), give the hidden that predicts token i+2."""
+        """Embedding of token i+1 and trunk hidden i, both (B, T, H): the hidden that predicts token i+2."""
         fused = torch.cat([self.pre_fc_norm_embedding(next_embedding), self.pre_fc_norm_hidden(hidden)], -1)
         return self.norm(self.layers[0](self.fc(fused), position_embeddings=cos_sin))
 
@@ -49,7 +52,9 @@ def predictions(model, head, ids, hidden):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--minutes", type=float, required=True)
-    parser.add_argument("--state", type=Path, required=True, help="trained trunk; the head is written beside it as *.mtp")
+    parser.add_argument(
+        "--state", type=Path, required=True, help="trained trunk; the head is written beside it as *.mtp"
+    )
     parser.add_argument("--log", type=Path, default=architecture.FOLDER / "training.jsonl")
     parser.add_argument("--seed", type=int, default=36)
     args = parser.parse_args()

@@ -1,7 +1,7 @@
 """The tasks tiny-moe is trained and judged on. Everything is drawn from a seeded random.Random.
 
-Each example is a dict: task, messages, tools (or None), thinking, reasoning, answer (text of the assistant turn after the
-reasoning) and, for tool calls, call = {"name", "arguments"}. An example is held out when the hash of what makes it
+Each example is a dict: task, messages, tools (or None), thinking, reasoning, answer (text of the assistant turn after
+the reasoning) and, for tool calls, call = {"name", "arguments"}. An example is held out when the hash of what makes it
 distinct says so; training draws only the others, so the two sets never meet.
 """
 
@@ -162,13 +162,13 @@ class Sampler:
     def reverse(self, thinking):
         text = self._letters("reverse")
         prompt = self.rng.choice(REVERSE).format(text)
-        return self._example("reverse", prompt, thinking, ",".join(text), text[::-1])
+        return self._example("reverse", prompt, thinking, "-".join(text), text[::-1])
 
     def sort(self, thinking):
         text = self._letters("sort")
         result = "".join(sorted(text))
         prompt = self.rng.choice(SORT).format(text)
-        return self._example("sort", prompt, thinking, ",".join(text) + "\n" + "<".join(result), result)
+        return self._example("sort", prompt, thinking, "-".join(text) + "\n" + "<".join(result), result)
 
     def lookup(self, thinking):
         low, high = (30, 60) if self.level >= 1 else (3, int(6 + 54 * self.level))
@@ -180,7 +180,7 @@ class Sampler:
             if held_out("lookup", text, key) == self.want:
                 break
         prompt = self.rng.choice(LOOKUP).format(list=text, key=key)
-        return self._example("lookup", prompt, thinking, f"{key}={value}", str(value))
+        return self._example("lookup", prompt, thinking, f"Look up {key}={value}", str(value))
 
     def tool(self, thinking):
         while True:
@@ -193,7 +193,9 @@ class Sampler:
         names = [name, *others]
         self.rng.shuffle(names)
         parameter = next(iter(TOOLS[name]["function"]["parameters"]["properties"]))
-        answer = f"<tool_call>\n<function={name}>\n<parameter={parameter}>\n{value}\n</parameter>\n</function>\n</tool_call>"
+        answer = (
+            f"<tool_call>\n<function={name}>\n<parameter={parameter}>\n{value}\n</parameter>\n</function>\n</tool_call>"
+        )
         example = self._example("tool", request.format(value), thinking, f"Call {name}.", answer)
         example["tools"] = [TOOLS[n] for n in names]
         example["call"] = {"name": name, "arguments": {parameter: value}}
@@ -210,10 +212,32 @@ class Sampler:
         call = {"type": "function", "function": {"name": "get_weather", "arguments": {"city": city}}}
         example["messages"] = [
             {"role": "user", "content": first},
-            {"role": "assistant", "content": "", "reasoning_content": "Call get_weather." if thinking else "", "tool_calls": [call]},
+            {
+                "role": "assistant",
+                "content": "",
+                "reasoning_content": "Call get_weather." if thinking else "",
+                "tool_calls": [call],
+            },
             {"role": "tool", "content": f"{degrees} degrees"},
         ]
         return example
+
+    def repeat(self, thinking):
+        """Copying and many look-ups at once: every token of the answer teaches recall. Not part of the score."""
+        kind = self.rng.choice((0, 1, 1, 2, 2, 2))
+        if kind == 0:
+            answer = "".join(self.rng.sample(string.ascii_uppercase, self.rng.randint(3, 12)))
+            prompt = self.rng.choice(["Repeat {}.", 'Repeat "{}".']).format(answer)
+        elif kind == 1:
+            words = self.rng.sample(KEYS + CITIES, self.rng.randint(2, 10))
+            prompt, answer = "Write each word on a line: " + ", ".join(words) + ".", "\n".join(words)
+        else:
+            pairs = [(k, self.rng.randint(10, 99)) for k in self.rng.sample(KEYS, self.rng.randint(4, 16))]
+            asked = self.rng.sample(pairs, self.rng.randint(2, 4))
+            text = ", ".join(f"{k}={v}" for k, v in pairs)
+            prompt = f"{text}.\nLook up " + ", ".join(k for k, _ in asked) + "."
+            answer = "\n".join(f"{k}={v}" for k, v in asked)
+        return self._example("repeat", prompt, thinking, "Copy.", answer)
 
     def chat(self, thinking):
         """Fixed answers, so that the demonstration reads well. Not part of the score."""

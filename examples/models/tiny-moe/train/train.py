@@ -2,8 +2,8 @@
 
     python train.py --minutes 75 --state ~/.cache/millrace/tiny-moe.pt
 
-The learning rate falls with the time used, so that a run can be given exactly the minutes there are. `--resume` goes on from
-a state file with a schedule of its own. export.py turns a state into the checkpoint.
+The learning rate falls with the time used, so that a run can be given exactly the minutes there are. `--resume` goes on
+from a state file with a schedule of its own. export.py turns a state into the checkpoint.
 """
 
 import argparse
@@ -22,7 +22,17 @@ import tasks
 from chat import load_template, render
 from muon import Muon
 
-MIX = {"add": 5, "sub": 5, "reverse": 3, "sort": 4, "lookup": 3, "tool": 1.2, "tool_result": 0.4, "chat": 0.8}
+MIX = {
+    "add": 5,
+    "sub": 5,
+    "reverse": 3,
+    "sort": 4,
+    "lookup": 3,
+    "tool": 1.2,
+    "tool_result": 0.4,
+    "chat": 0.8,
+    "repeat": 6,
+}
 POOL = 256  # examples drawn and sorted by length at a time
 BALANCE = 0.01
 
@@ -86,7 +96,12 @@ def trunk(model, ids):
 
 
 def save(path, model, opts, step, args):
-    state = {"model": model.state_dict(), "opts": [o.state_dict() for o, _ in opts], "step": step, "args": {k: str(v) for k, v in vars(args).items()}}
+    state = {
+        "model": model.state_dict(),
+        "opts": [o.state_dict() for o, _ in opts],
+        "step": step,
+        "args": {k: str(v) for k, v in vars(args).items()},
+    }
     torch.save(state, str(path) + ".part")
     Path(str(path) + ".part").replace(path)
 
@@ -126,7 +141,10 @@ def main():
     difference, scale = fast.check(model.eval())
     model.train()
     log = args.log.open("a")
-    log.write(json.dumps({"start": {**vars(args), "step": step, "fast_difference": difference, "scale": scale}}, default=str) + "\n")
+    log.write(
+        json.dumps({"start": {**vars(args), "step": step, "fast_difference": difference, "scale": scale}}, default=str)
+        + "\n"
+    )
 
     began = saved = time.time()
     seen = loss_sum = balance_sum = count = 0
