@@ -89,7 +89,7 @@ Engine::Submitted Leader::submit(Request request, TokenSink sink) {
   const RequestId id = sequence->id;
   {
     const std::lock_guard lock(mutex_);
-    if (closed_) throw Error(Code::kUnavailable, "the engine has stopped: " + unavailable_reason());
+    refuse_when_closed();
     const auto arriving = static_cast<std::int64_t>(inbox_.requests.size());
     if (stats_.waiting + arriving >= options_.max_queued_requests) return {false, id};
     inbox_.requests.push_back(std::move(sequence));
@@ -98,9 +98,10 @@ Engine::Submitted Leader::submit(Request request, TokenSink sink) {
   return {true, id};
 }
 
-std::string Leader::unavailable_reason() const {
-  const std::string failure = ranks_.failure_message();
-  return failure.empty() ? "it is shutting down" : failure;
+// With mutex_ held.
+void Leader::refuse_when_closed() const {
+  if (!closed_) return;
+  throw Error(Code::kUnavailable, "the engine has stopped: " + (failure_.empty() ? "it is shutting down" : failure_));
 }
 
 void Leader::cancel(RequestId id) {
@@ -130,7 +131,8 @@ ExpertPlacement Leader::expert_placement() const {
 }
 
 std::string Leader::failure() const {
-  return ranks_.failure_message();
+  const std::lock_guard lock(mutex_);
+  return failure_;
 }
 
 void Leader::set_expert_placement(const ExpertPlacement& placement) {
@@ -144,7 +146,7 @@ void Leader::set_expert_placement(const ExpertPlacement& placement) {
   auto done = job->done.get_future();
   {
     const std::lock_guard lock(mutex_);
-    if (closed_) throw Error(Code::kUnavailable, "the engine has stopped: " + unavailable_reason());
+    refuse_when_closed();
     inbox_.placements.push_back(std::move(job));
   }
   work_.notify_one();
@@ -291,6 +293,7 @@ void Leader::close(Scheduler& scheduler, FinishReason reason, const std::string&
   {
     const std::lock_guard lock(mutex_);
     closed_ = true;
+    if (reason == FinishReason::kError) failure_ = message;
   }
   take_inbox(scheduler);
   for (const auto& sequence : scheduler.remove_all()) sequence->sink(end_event(sequence->id, reason, message));

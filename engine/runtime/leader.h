@@ -61,7 +61,7 @@ class Leader : public Engine {
   void collect_expert_counts(Worker& worker);
   void publish(const Scheduler& scheduler);
   void close(Scheduler& scheduler, FinishReason reason, const std::string& message);
-  std::string unavailable_reason() const;
+  void refuse_when_closed() const;
 
   EngineOptions options_;
   ModelTokens tokens_;
@@ -71,6 +71,7 @@ class Leader : public Engine {
   mutable std::mutex mutex_;  // guards everything down to the blank line
   std::condition_variable work_;
   Inbox inbox_;
+  std::string failure_;  // why the group broke; empty while it is sound
   bool closed_ = false;  // no further requests: stopping or failed
   EngineStats stats_;
   ExpertLoad load_;

@@ -77,8 +77,4 @@ std::exception_ptr RankThreads::failure() const {
   return failure_;
 }
 
-std::string RankThreads::failure_message() const {
-  return message_of(failure());
-}
-
 }  // namespace millrace::engine

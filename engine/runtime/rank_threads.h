@@ -40,7 +40,6 @@ class RankThreads {
 
   // The first error of any rank; null while there is none.
   std::exception_ptr failure() const;
-  std::string failure_message() const;
 
  private:
   void run(Comm& comm, const EngineOptions& options, const Duty& duty);

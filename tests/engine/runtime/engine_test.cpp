@@ -246,7 +246,7 @@ TEST_F(EngineTest, CountsTheTokensOfEveryExpert) {
   const auto engine = start(1);
   ask(*engine, 0, 40);
   const auto deadline = std::chrono::steady_clock::now() + kPatience;
-  while (engine->expert_load().steps < 20 && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+  while (engine->expert_load().steps < 40 && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
   const ExpertLoad load = engine->expert_load();
   ASSERT_EQ(load.num_experts, 16);
   std::int64_t total = 0;
