@@ -1,13 +1,17 @@
-// What the operator and the agents say to each other, in JSON over the agent's admin port. Every call but /livez
-// carries "Authorization: Bearer <admin token>".
+// What the operator and the agents say to each other, in JSON over the agent's admin port. Every call but /livez and
+// /readyz, which the kubelet asks, carries "Authorization: Bearer <admin token>".
 //
-//   GET  /livez                        200 while the process is sound (no token)
-//   GET  /readyz                       200 when this pod could serve (leader: engine running; follower: ranks loaded),
-//   else 503 with the reason GET  /metrics                      Prometheus text GET  /admin/v1/status AgentStatus PUT
-//   /admin/v1/group               GroupMembership; idempotent per generation, a higher generation restarts the group's
-//   engine POST /admin/v1/drain               no new requests; idempotent; returns AgentStatus GET
-//   /admin/v1/experts/load        ExpertLoadReport (leader) GET  /admin/v1/experts/placement   ExpertPlacementMessage
-//   (leader) PUT  /admin/v1/experts/placement   ExpertPlacementMessage (leader); returns when it is in force
+//   GET  /livez                       200 while the process is sound
+//   GET  /readyz                      200 when this pod could serve, else 503 with the reason
+//                                     (leader: the engine runs; follower: its ranks are loaded)
+//   GET  /metrics                     Prometheus text
+//   GET  /admin/v1/status             AgentStatus
+//   PUT  /admin/v1/group              GroupMembership; idempotent per generation,
+//                                     a higher generation restarts the group's engine
+//   POST /admin/v1/drain              no new requests; idempotent; returns AgentStatus
+//   GET  /admin/v1/experts/load       ExpertLoadReport (leader)
+//   GET  /admin/v1/experts/placement  ExpertPlacementMessage (leader)
+//   PUT  /admin/v1/experts/placement  ExpertPlacementMessage (leader); returns when it is in force
 #pragma once
 
 #include <cstdint>

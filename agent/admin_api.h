@@ -1,0 +1,57 @@
+// The admin port: what the operator and Prometheus see (common/agent_api.h).
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "agent/admission.h"
+#include "agent/engine_slot.h"
+#include "agent/group.h"
+#include "agent/metrics.h"
+#include "common/http.h"
+#include "common/worker_pool.h"
+
+namespace millrace::agent {
+
+// What the API works with. Outlives it.
+struct AdminServices {
+  Group& group;
+  EngineSlot& slot;
+  Admission& admission;
+  AgentMetrics& metrics;
+  common::WorkerPool& control;  // for calls that wait, such as a placement
+  std::int32_t pod_index = 0;
+  std::optional<std::string> token;  // absent: no authentication
+};
+
+class AdminApi {
+ public:
+  explicit AdminApi(AdminServices services) : services_(std::move(services)) {}
+
+  // Any thread; does not block.
+  common::HttpReply handle(common::HttpRequest request);
+
+  common::AgentStatus status() const;
+  // Why generation requests cannot be served now; empty when they can.
+  std::string unready_reason() const;
+
+ private:
+  struct Route;
+  static const Route kRoutes[];
+
+  common::HttpReply livez(const common::HttpRequest& request);
+  common::HttpReply readyz(const common::HttpRequest& request);
+  common::HttpReply metrics(const common::HttpRequest& request);
+  common::HttpReply get_status(const common::HttpRequest& request);
+  common::HttpReply put_group(const common::HttpRequest& request);
+  common::HttpReply drain(const common::HttpRequest& request);
+  common::HttpReply get_expert_load(const common::HttpRequest& request);
+  common::HttpReply get_placement(const common::HttpRequest& request);
+  common::HttpReply put_placement(const common::HttpRequest& request);
+  common::HttpReply dispatch(const common::HttpRequest& request);
+
+  const AdminServices services_;
+};
+
+}  // namespace millrace::agent

@@ -1,0 +1,54 @@
+// The agent's metrics: vLLM's names where vLLM has them, so that its dashboards and scalers work, millrace_* beside.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "common/agent_api.h"
+#include "common/http.h"
+#include "engine/engine.h"
+
+namespace millrace::agent {
+
+// What is read at each scrape.
+struct MetricsSnapshot {
+  common::AgentStatus status;
+  engine::EngineInfo info;    // default without an engine
+  engine::EngineStats stats;  // default without an engine
+  engine::ExpertLoad expert_load;
+};
+
+// A choice that has ended. Seconds from the arrival of the request.
+struct FinishedChoice {
+  std::string_view reason;  // stop, length, tool_calls, abort, error
+  double seconds = 0.0;
+  double first_token_seconds = 0.0;
+  std::int64_t prompt_tokens = 0;
+  std::int64_t completion_tokens = 0;
+};
+
+// Any thread.
+class AgentMetrics {
+ public:
+  AgentMetrics(const std::string& model_name, const std::string& version);
+  ~AgentMetrics();
+
+  void first_token(double seconds);
+  void inter_token(double seconds);
+  void finished(const FinishedChoice& choice);
+  void rejected(std::string_view reason);  // queue_full, draining, not_ready
+  void answered(std::string_view route, int status);
+
+  common::HttpResponse render(const MetricsSnapshot& snapshot);
+
+ private:
+  struct Families;
+  std::unique_ptr<Families> families_;
+};
+
+// Mean over the layers of (busiest expert / mean expert); 1 is perfect balance, 0 when nothing ran.
+double expert_load_imbalance(const engine::ExpertLoad& load);
+
+}  // namespace millrace::agent

@@ -1,0 +1,245 @@
+#include "agent/openai_api.h"
+
+#include <chrono>
+
+#include "agent/answer_json.h"
+#include "agent/generation.h"
+#include "agent/generation_plan.h"
+#include "agent/json_body.h"
+#include "agent/random_id.h"
+#include "agent/token_requests.h"
+#include "common/log.h"
+#include "common/secret.h"
+
+namespace millrace::agent {
+namespace {
+
+using common::HttpDeferred;
+using common::HttpReply;
+using common::HttpRequest;
+using common::HttpResponse;
+
+constexpr std::size_t kMaxQueuedSmallJobs = 64;  // tokenize and detokenize
+constexpr std::string_view kModelPrefix = "/v1/models/";
+
+std::int64_t unix_seconds() {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::seconds>(now).count();
+}
+
+AnswerStamp stamp(const char* prefix) {
+  return {.id = random_id(prefix), .created = unix_seconds()};
+}
+
+HttpResponse json_response(const Json& json) {
+  HttpResponse response;
+  response.body = dump(json);
+  return response;
+}
+
+// Runs one unit of work; what it throws becomes an answer.
+template <typename Work>
+std::optional<HttpResponse> guarded(Work work) {
+  try {
+    work();
+    return std::nullopt;
+  } catch (const ApiError& error) {
+    return error_response(error);
+  } catch (const common::Error& error) {
+    return error_response(from_error(error));
+  } catch (const std::exception& error) {
+    common::log_error("request failed", {{"error", error.what()}});
+    return error_response(internal_error("internal error"));
+  }
+}
+
+}  // namespace
+
+struct OpenAiApi::Route {
+  std::string_view method;
+  std::string_view path;
+  bool open;  // needs no API key
+  HttpReply (OpenAiApi::*handler)(HttpRequest);
+};
+
+const OpenAiApi::Route OpenAiApi::kRoutes[] = {
+    {"GET", "/health", true, &OpenAiApi::health},
+    {"GET", "/ping", true, &OpenAiApi::health},
+    {"POST", "/ping", true, &OpenAiApi::health},
+    {"GET", "/version", true, &OpenAiApi::version},
+    {"GET", "/v1/models", false, &OpenAiApi::models},
+    {"POST", "/v1/chat/completions", false, &OpenAiApi::chat_completions},
+    {"POST", "/v1/completions", false, &OpenAiApi::completions},
+    {"POST", "/tokenize", false, &OpenAiApi::tokenize},
+    {"POST", "/detokenize", false, &OpenAiApi::detokenize},
+};
+
+OpenAiApi::OpenAiApi(OpenAiServices services) : services_(std::move(services)), started_(unix_seconds()) {}
+
+HttpReply OpenAiApi::handle(HttpRequest request) {
+  HttpReply reply;
+  std::string route = "other";
+  const auto refusal = guarded([&] { reply = dispatch(std::move(request), route); });
+  if (refusal) reply = *refusal;
+  if (auto* response = std::get_if<HttpResponse>(&reply)) {
+    // While draining, clients should connect anew and land on another replica.
+    if (services_.admission.draining()) response->close = true;
+    services_.metrics.answered(route, response->status);
+  }
+  return reply;
+}
+
+HttpReply OpenAiApi::dispatch(HttpRequest request, std::string& route) {
+  const std::string_view method = request.method == "HEAD" ? "GET" : request.method;
+  std::string allowed;
+  for (const Route& candidate : kRoutes) {
+    if (candidate.path != request.path) continue;
+    route = candidate.path;
+    if (candidate.method != method) {
+      allowed += (allowed.empty() ? "" : ", ") + std::string(candidate.method);
+      continue;
+    }
+    if (!candidate.open) check_key(request);
+    return (this->*candidate.handler)(std::move(request));
+  }
+  if (request.path.starts_with(kModelPrefix) && method == "GET") {
+    check_key(request);
+    return model(request.path.substr(kModelPrefix.size()));
+  }
+  if (!allowed.empty()) {
+    HttpResponse response = error_response(405, request.method + " is not allowed here; use " + allowed);
+    response.headers.emplace_back("Allow", allowed);
+    return response;
+  }
+  throw not_found("there is no " + request.method.substr(0, 20) + " " + request.path.substr(0, 200));
+}
+
+void OpenAiApi::check_key(const HttpRequest& request) const {
+  if (!services_.api_key || common::has_bearer_token(request, *services_.api_key)) return;
+  throw unauthorized("no or wrong API key; send the header Authorization: Bearer <key>");
+}
+
+ModelLimits OpenAiApi::limits() const {
+  ModelLimits limits;
+  const bool running = services_.slot.use([&](engine::Engine& engine) {
+    limits.max_model_len = engine.info().max_model_len;
+    limits.vocab = std::min<std::int64_t>(engine.info().vocab, services_.text.tokenizer.size());
+  });
+  std::string reason = services_.unready_reason();
+  if (!running && reason.empty()) reason = "the engine is not running";
+  if (!reason.empty()) {
+    services_.metrics.rejected("not_ready");
+    throw unavailable("the model is not ready: " + reason);
+  }
+  limits.served_model_name = services_.served_model_name;
+  limits.defaults = services_.text.defaults;
+  return limits;
+}
+
+HttpReply OpenAiApi::health(HttpRequest) {
+  const std::string reason = services_.unready_reason();
+  if (!reason.empty()) throw unavailable(reason);
+  return json_response({{"status", "ok"}});
+}
+
+HttpReply OpenAiApi::version(HttpRequest) {
+  return json_response({{"version", services_.version}});
+}
+
+HttpReply OpenAiApi::models(HttpRequest) {
+  std::int64_t max_model_len = 0;
+  services_.slot.use([&](engine::Engine& engine) { max_model_len = engine.info().max_model_len; });
+  return json_response({{"object", "list"}, {"data", Json::array({Json::parse(model_card(max_model_len))})}});
+}
+
+HttpReply OpenAiApi::model(const std::string& name) {
+  if (name != services_.served_model_name) {
+    throw not_found("the model \"" + name.substr(0, 200) + "\" does not exist; this server has \"" +
+                        services_.served_model_name + "\"",
+                    "model", "model_not_found");
+  }
+  return json_response(Json::parse(model_card(limits().max_model_len)));
+}
+
+std::string OpenAiApi::model_card(std::int64_t max_model_len) const {
+  return dump({{"id", services_.served_model_name},
+               {"object", "model"},
+               {"created", started_},
+               {"owned_by", "millrace"},
+               {"root", services_.served_model_name},
+               {"parent", nullptr},
+               {"max_model_len", max_model_len}});
+}
+
+// Admission comes first: overload is answered before anything is parsed or tokenised.
+template <typename Plan>
+HttpReply OpenAiApi::generate(HttpRequest request, Plan plan) {
+  const auto arrival = Generation::Clock::now();
+  auto entry = services_.admission.enter();
+  if (const auto* refusal = std::get_if<Admission::Refusal>(&entry)) {
+    const bool draining = *refusal == Admission::Refusal::kDraining;
+    services_.metrics.rejected(draining ? "draining" : "queue_full");
+    throw draining ? unavailable("this replica is draining; retry")
+                   : overloaded("too many requests in flight; try again later");
+  }
+  const ModelLimits model_limits = limits();
+  auto ticket = std::get<std::shared_ptr<Admission::Ticket>>(std::move(entry));
+  const std::string route = request.path;
+  return HttpDeferred([this, plan, model_limits, arrival, ticket = std::move(ticket), route,
+                       body = std::move(request.body)](std::shared_ptr<common::HttpWriter> writer) mutable {
+    services_.intake.post([this, plan, model_limits, arrival, ticket = std::move(ticket), route, body = std::move(body),
+                           writer = std::move(writer)]() mutable {
+      const GenerationServices services{services_.slot, services_.text.tokenizer, services_.output, services_.metrics};
+      auto refusal = guarded([&] {
+        Generation::start(plan(parse_json_body(body), model_limits), services, writer, std::move(ticket), arrival);
+      });
+      services_.metrics.answered(route, refusal ? refusal->status : 200);
+      if (refusal) writer->respond(std::move(*refusal));
+    });
+  });
+}
+
+HttpReply OpenAiApi::chat_completions(HttpRequest request) {
+  return generate(std::move(request), [this](const Json& body, const ModelLimits& model_limits) {
+    return plan_chat(parse_chat_request(body, model_limits), services_.text, model_limits, stamp("chatcmpl-"));
+  });
+}
+
+HttpReply OpenAiApi::completions(HttpRequest request) {
+  return generate(std::move(request), [this](const Json& body, const ModelLimits& model_limits) {
+    return plan_completion(parse_completion_request(body, model_limits), services_.text, model_limits, stamp("cmpl-"));
+  });
+}
+
+// Off the server's threads: a long text takes a while.
+template <typename Answer>
+HttpReply OpenAiApi::later(HttpRequest request, Answer answer) {
+  const ModelLimits model_limits = limits();
+  return HttpDeferred([this, answer, model_limits, route = request.path,
+                       body = std::move(request.body)](std::shared_ptr<common::HttpWriter> writer) {
+    const bool taken = services_.intake.try_post(
+        [this, answer, model_limits, route, body, writer] {
+          HttpResponse response;
+          auto refusal = guarded([&] { response = json_response(answer(parse_json_body(body), model_limits)); });
+          if (refusal) response = std::move(*refusal);
+          services_.metrics.answered(route, response.status);
+          writer->respond(std::move(response));
+        },
+        kMaxQueuedSmallJobs);
+    if (!taken) writer->respond(error_response(overloaded("too many requests wait; try again later")));
+  });
+}
+
+HttpReply OpenAiApi::tokenize(HttpRequest request) {
+  return later(std::move(request), [this](const Json& body, const ModelLimits& model_limits) {
+    return answer_tokenize(body, services_.text, model_limits);
+  });
+}
+
+HttpReply OpenAiApi::detokenize(HttpRequest request) {
+  return later(std::move(request), [this](const Json& body, const ModelLimits& model_limits) {
+    return answer_detokenize(body, services_.text, model_limits);
+  });
+}
+
+}  // namespace millrace::agent

@@ -1,0 +1,66 @@
+// The public port: the OpenAI API and its neighbours.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "agent/admission.h"
+#include "agent/api_error.h"
+#include "agent/engine_slot.h"
+#include "agent/generation_request.h"
+#include "agent/metrics.h"
+#include "agent/model_text.h"
+#include "common/http.h"
+#include "common/worker_pool.h"
+
+namespace millrace::agent {
+
+// What the API works with. Outlives it.
+struct OpenAiServices {
+  const ModelText& text;
+  EngineSlot& slot;
+  Admission& admission;
+  common::WorkerPool& intake;  // parses and tokenises
+  common::WorkerPool& output;  // detokenises
+  AgentMetrics& metrics;
+  std::string served_model_name;
+  std::string version;
+  std::optional<std::string> api_key;
+  std::function<std::string()> unready_reason;  // empty when requests can be served
+};
+
+class OpenAiApi {
+ public:
+  explicit OpenAiApi(OpenAiServices services);
+
+  // Never blocks; generations are answered later. Any thread.
+  common::HttpReply handle(common::HttpRequest request);
+
+ private:
+  struct Route;
+  static const Route kRoutes[];
+
+  common::HttpReply models(common::HttpRequest request);
+  common::HttpReply model(const std::string& name);
+  common::HttpReply health(common::HttpRequest request);
+  common::HttpReply version(common::HttpRequest request);
+  common::HttpReply chat_completions(common::HttpRequest request);
+  common::HttpReply completions(common::HttpRequest request);
+  common::HttpReply tokenize(common::HttpRequest request);
+  common::HttpReply detokenize(common::HttpRequest request);
+
+  common::HttpReply dispatch(common::HttpRequest request, std::string& route);
+  template <typename Plan>
+  common::HttpReply generate(common::HttpRequest request, Plan plan);
+  template <typename Answer>
+  common::HttpReply later(common::HttpRequest request, Answer answer);
+  ModelLimits limits() const;  // throws ApiError (503) without an engine
+  void check_key(const common::HttpRequest& request) const;
+  std::string model_card(std::int64_t max_model_len) const;
+
+  const OpenAiServices services_;
+  const std::int64_t started_;  // Unix seconds
+};
+
+}  // namespace millrace::agent
