@@ -38,9 +38,10 @@ std::optional<milliseconds> retry_in_details(const Object& status) {
 
 }  // namespace
 
-ApiError as_api_error(const common::Error& error) {
+ApiError as_api_error(const std::exception& error) {
   if (const auto* api_error = dynamic_cast<const ApiError*>(&error)) return *api_error;
-  return {error.code(), 0, "", error.what()};
+  const auto* ours = dynamic_cast<const common::Error*>(&error);
+  return {ours ? ours->code() : Code::kInternal, 0, "", error.what()};
 }
 
 Code code_for(int status, std::string_view reason) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <exception>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -28,8 +29,9 @@ class ApiError : public common::Error {
   std::optional<std::chrono::milliseconds> retry_after_;
 };
 
-// The error itself when it is an ApiError; else one with status 0 and the same code and message.
-ApiError as_api_error(const common::Error& error);
+// The error itself when it is an ApiError; else one with status 0, its message, and its code (kInternal when it has
+// none).
+ApiError as_api_error(const std::exception& error);
 
 // 400, 422 kInvalidArgument; 401 kUnauthenticated; 403 kPermissionDenied; 404 kNotFound; 405, 415 kUnimplemented;
 // 409 kAlreadyExists or kConflict by reason; 410 kGone; 429 kResourceExhausted; 5xx and 408 kUnavailable.

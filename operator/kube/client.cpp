@@ -198,6 +198,10 @@ class CpprestTransport final : public Transport {
   HttpResponse guarded(const Work& work) {
     try {
       return work();
+    } catch (const ApiError&) {
+      throw;
+    } catch (const common::Error& error) {  // of the credentials
+      throw as_api_error(error);
     } catch (const http::http_exception& error) {
       throw no_answer(Code::kUnavailable, unreachable(error.what()));
     } catch (const pplx::task_canceled&) {

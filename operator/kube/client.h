@@ -24,11 +24,11 @@ namespace millrace::controller::kube {
 inline constexpr const char* kFieldManager = "millrace-operator";
 
 struct ListOptions {
-  std::string ns;              // empty: all namespaces
-  std::string label_selector;  // "a=b,c!=d,e in (f,g),!h"; empty: everything
-  std::string field_selector;  // for example "spec.nodeName=n1"; empty: everything
-  int page_size = 500;         // objects per request; the result is whole in any case
-  std::stop_token stop = {};   // ends the call with kCancelled
+  std::string ns = {};              // empty: all namespaces
+  std::string label_selector = {};  // "a=b,c!=d,e in (f,g),!h"; empty: everything
+  std::string field_selector = {};  // for example "spec.nodeName=n1"; empty: everything
+  int page_size = 500;              // objects per request; the result is whole in any case
+  std::stop_token stop = {};        // ends the call with kCancelled
 };
 
 struct ListResult {
@@ -37,20 +37,20 @@ struct ListResult {
 };
 
 struct ApplyOptions {
-  std::string subresource;  // "" or "status"
-  bool force = true;        // take over fields that another manager owns; false: kConflict instead
+  std::string subresource = {};  // "" or "status"
+  bool force = true;             // take over fields that another manager owns; false: kConflict instead
   std::string field_manager = kFieldManager;
 };
 
 struct PatchOptions {
-  std::string subresource;  // "", "status" or "scale"
+  std::string subresource = {};  // "", "status" or "scale"
 };
 
 struct RemoveOptions {
-  std::string uid;                           // precondition when not empty: kConflict for another incarnation
-  std::string resource_version;              // precondition when not empty: kConflict when it changed since
-  std::optional<std::int64_t> grace_period;  // seconds; 0 removes a pod without asking its node
-  std::string propagation = "Background";    // or "Foreground", "Orphan"
+  std::string uid = {};                           // precondition when not empty: kConflict for another incarnation
+  std::string resource_version = {};              // precondition when not empty: kConflict when it changed since
+  std::optional<std::int64_t> grace_period = {};  // seconds; 0 removes a pod without asking its node
+  std::string propagation = "Background";         // or "Foreground", "Orphan"
 };
 
 enum class EventType { kAdded, kModified, kDeleted, kBookmark };
@@ -61,10 +61,10 @@ struct WatchEvent {
 };
 
 struct WatchOptions {
-  std::string ns;
-  std::string label_selector;
-  std::string field_selector;
-  std::string resource_version;       // events after this one; from ListResult or the last event
+  std::string ns = {};
+  std::string label_selector = {};
+  std::string field_selector = {};
+  std::string resource_version = {};  // events after this one; from ListResult or the last event
   std::chrono::seconds timeout{300};  // the server ends the stream after this long
 };
 

@@ -110,7 +110,7 @@ bool LeaderElector::attempt() {
   try {
     record_fresh_ = try_lease();
     return record_fresh_;
-  } catch (const common::Error& error) {
+  } catch (const std::exception& error) {
     record_fresh_ = false;
     if (options_.on_error) options_.on_error(as_api_error(error));
     return false;
@@ -179,7 +179,7 @@ void LeaderElector::release() {
   try {
     client_.patch(kLease, options_.lease,
                   {{"metadata", {{"resourceVersion", record_->resource_version}}}, {"spec", spec}});
-  } catch (const common::Error& error) {
+  } catch (const std::exception& error) {
     // The lease then runs out by itself.
     if (options_.on_error) options_.on_error(as_api_error(error));
   }

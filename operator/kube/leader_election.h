@@ -38,13 +38,13 @@ LeaseAction decide(const std::optional<LeaseRecord>& record, std::chrono::steady
                    const std::string& identity, std::chrono::steady_clock::time_point now);
 
 struct LeaderElectionOptions {
-  ObjectKey lease;
-  std::string identity;  // unique per process: host name and a random part
-  LeaseTimes times;
-  std::function<void(std::int64_t transitions)> on_started;  // we lead; the number fences off earlier leaders
-  std::function<void()> on_lost;  // we do not lead any more (not called after a stop()); the process should end
-  std::function<void(const std::string& holder)> on_new_leader;  // may be empty; ours included
-  std::function<void(const ApiError& error)> on_error;           // a failed attempt, for the log; may be empty
+  ObjectKey lease = {};
+  std::string identity = {};  // unique per process: host name and a random part
+  LeaseTimes times = {};
+  std::function<void(std::int64_t transitions)> on_started = {};  // we lead; the number fences off earlier leaders
+  std::function<void()> on_lost = {};  // we do not lead any more (not called after a stop()); the process should end
+  std::function<void(const std::string& holder)> on_new_leader = {};  // may be empty; ours included
+  std::function<void(const ApiError& error)> on_error = {};           // a failed attempt, for the log; may be empty
   std::uint32_t seed = std::random_device{}();
 };
 

@@ -130,7 +130,7 @@ WatchStep Informer::list_once(ListWatch& machine, const std::stop_token& stop) {
     synced_ = true;
     changed_.notify_all();
     return machine.listed(result.resource_version, now());
-  } catch (const common::Error& error) {
+  } catch (const std::exception& error) {
     const ApiError failure = as_api_error(error);
     note_failure(failure);
     return machine.list_failed(failure, now());
@@ -148,7 +148,7 @@ WatchStep Informer::watch_once(ListWatch& machine, const WatchStep& step, const 
   try {
     outcome = client_.watch(
         options_.kind, options, [&](WatchEvent&& event) { take(machine, std::move(event)); }, stop);
-  } catch (const common::Error& error) {
+  } catch (const std::exception& error) {
     outcome = {WatchEnd::kFailed, as_api_error(error)};
   }
   {

@@ -55,10 +55,10 @@ class ListWatch {
 };
 
 struct InformerOptions {
-  ResourceKind kind;
-  std::string ns;
-  std::string label_selector;
-  std::vector<std::string> index_labels;
+  ResourceKind kind = {};
+  std::string ns = {};
+  std::string label_selector = {};
+  std::vector<std::string> index_labels = {};
   std::uint32_t seed = std::random_device{}();
 };
 

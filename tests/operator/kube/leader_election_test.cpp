@@ -1,0 +1,246 @@
+#include "operator/kube/leader_election.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <condition_variable>
+
+#include "tests/operator/kube/fake_client.h"
+
+namespace millrace::controller::kube {
+namespace {
+
+using common::Code;
+using namespace std::chrono_literals;
+
+const ObjectKey kLeaseKey{"millrace-system", "operator"};
+
+TEST(LeaderDecision, FollowsTheRecordAndOurOwnClock) {
+  const std::chrono::steady_clock::time_point seen{1000s};
+  const auto held_by = [](const std::string& holder) { return LeaseRecord{holder, "5", 3, 15s}; };
+  const struct {
+    const char* name;
+    std::optional<LeaseRecord> record;
+    std::chrono::milliseconds since_seen;
+    LeaseAction action;
+  } rows[] = {
+      {"no lease", std::nullopt, 0s, LeaseAction::kCreate},
+      {"released", held_by(""), 0s, LeaseAction::kTake},
+      {"ours", held_by("me"), 0s, LeaseAction::kRenew},
+      {"ours, long ago", held_by("me"), 1h, LeaseAction::kRenew},
+      {"another's, fresh", held_by("other"), 0s, LeaseAction::kWait},
+      {"another's, almost run out", held_by("other"), 14999ms, LeaseAction::kWait},
+      {"another's, run out", held_by("other"), 15s, LeaseAction::kTake},
+  };
+  for (const auto& row : rows) EXPECT_EQ(decide(row.record, seen, "me", seen + row.since_seen), row.action) << row.name;
+}
+
+TEST(LeaderElector, RefusesTimesThatCouldMakeTwoLeaders) {
+  testing::FakeClient client;
+  for (const LeaseTimes times : {LeaseTimes{10s, 10s, 2s}, LeaseTimes{15s, 10s, 9s}, LeaseTimes{15s, 10s, 0s}}) {
+    EXPECT_THROW(LeaderElector(client, {.lease = kLeaseKey, .identity = "me", .times = times}), common::Error);
+  }
+  EXPECT_THROW(LeaderElector(client, {.lease = kLeaseKey, .identity = ""}), common::Error);
+}
+
+// One Lease with optimistic concurrency, as the API server keeps it.
+class LeaseServer {
+ public:
+  LeaseServer() {
+    client.on_get = [this](const ObjectKey&) {
+      const std::lock_guard lock(mutex_);
+      refuse_if_away();
+      return lease_;
+    };
+    client.on_create = [this](const Object& object) {
+      const std::lock_guard lock(mutex_);
+      refuse_if_away();
+      if (lease_) throw ApiError(Code::kAlreadyExists, 409, "AlreadyExists", "exists");
+      return store(object);
+    };
+    client.on_patch = [this](const ObjectKey&, const Json& patch) {
+      const std::lock_guard lock(mutex_);
+      refuse_if_away();
+      if (patch.at("metadata").at("resourceVersion") != lease_->resource_version()) {
+        throw ApiError(Code::kConflict, 409, "Conflict", "changed");
+      }
+      Object next = *lease_;
+      next.json().merge_patch(patch);
+      return store(next);
+    };
+  }
+
+  void go_away(bool away) { away_ = away; }
+  Object lease() {
+    const std::lock_guard lock(mutex_);
+    return *lease_;
+  }
+  // Somebody else writes the lease.
+  void hand_to(const std::string& holder) {
+    const std::lock_guard lock(mutex_);
+    Object next = *lease_;
+    next.json()["spec"]["holderIdentity"] = holder;
+    store(next);
+  }
+
+  testing::FakeClient client;
+
+ private:
+  void refuse_if_away() const {
+    if (away_) throw ApiError(Code::kUnavailable, 503, "", "away");
+  }
+  Object store(Object object) {
+    object.json()["metadata"]["resourceVersion"] = std::to_string(++version_);
+    lease_ = object;
+    return object;
+  }
+
+  std::atomic<bool> away_ = false;
+  std::mutex mutex_;
+  std::optional<Object> lease_;
+  int version_ = 0;
+};
+
+class Counter {
+ public:
+  void add() {
+    const std::lock_guard lock(mutex_);
+    ++count_;
+    changed_.notify_all();
+  }
+  bool reaches(int count) {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, 10s, [&] { return count_ >= count; });
+  }
+  int count() {
+    const std::lock_guard lock(mutex_);
+    return count_;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  int count_ = 0;
+};
+
+constexpr LeaseTimes kShort{600ms, 400ms, 20ms};
+
+LeaderElectionOptions candidate(const std::string& name, Counter& started, Counter& lost) {
+  LeaderElectionOptions options;
+  options.lease = kLeaseKey;
+  options.identity = name;
+  options.times = kShort;
+  options.on_started = [&](std::int64_t) { started.add(); };
+  options.on_lost = [&] { lost.add(); };
+  return options;
+}
+
+TEST(LeaderElector, LeadsAloneAndReleasesWhenStopped) {
+  LeaseServer server;
+  Counter started;
+  Counter lost;
+  LeaderElector elector(server.client, candidate("a", started, lost));
+  ASSERT_TRUE(started.reaches(1));
+  EXPECT_TRUE(elector.is_leader());
+  EXPECT_EQ(elector.holder(), "a");
+  elector.stop();
+  EXPECT_FALSE(elector.is_leader());
+  EXPECT_EQ(lost.count(), 0);
+  EXPECT_EQ(server.lease().string_at("/spec/holderIdentity"), "");
+  EXPECT_EQ(server.lease().int_at("/spec/leaseDurationSeconds"), 1);
+}
+
+TEST(LeaderElector, HandsOverToTheOtherCandidateOnACleanStop) {
+  LeaseServer server;
+  Counter a_started;
+  Counter b_started;
+  Counter lost;
+  LeaderElector a(server.client, candidate("a", a_started, lost));
+  ASSERT_TRUE(a_started.reaches(1));
+  LeaderElector b(server.client, candidate("b", b_started, lost));
+  a.stop();
+  ASSERT_TRUE(b_started.reaches(1));
+  EXPECT_TRUE(b.is_leader());
+  EXPECT_EQ(b.transitions(), 1);
+}
+
+TEST(LeaderElector, StopsLeadingBeforeAnotherMayTakeOver) {
+  LeaseServer server;
+  Counter started;
+  Counter lost;
+  LeaderElector elector(server.client, candidate("a", started, lost));
+  ASSERT_TRUE(started.reaches(1));
+  server.go_away(true);
+  ASSERT_TRUE(lost.reaches(1));
+  EXPECT_FALSE(elector.is_leader());
+  server.go_away(false);
+  EXPECT_TRUE(started.reaches(2));  // nobody else came: it may lead again
+}
+
+TEST(LeaderElector, RidesOutAShortOutage) {
+  LeaseServer server;
+  Counter started;
+  Counter lost;
+  auto options = candidate("a", started, lost);
+  Counter errors;
+  options.times = {60s, 50s, 20ms};
+  options.on_error = [&](const ApiError&) { errors.add(); };
+  LeaderElector elector(server.client, options);
+  ASSERT_TRUE(started.reaches(1));
+  server.go_away(true);
+  ASSERT_TRUE(errors.reaches(3));
+  server.go_away(false);
+  EXPECT_TRUE(elector.is_leader());
+  EXPECT_EQ(lost.count(), 0);
+}
+
+TEST(LeaderElector, YieldsAtOnceWhenAnotherHoldsTheLease) {
+  LeaseServer server;
+  Counter started;
+  Counter lost;
+  auto options = candidate("a", started, lost);
+  options.times = {60s, 50s, 20ms};
+  LeaderElector elector(server.client, options);
+  ASSERT_TRUE(started.reaches(1));
+  server.hand_to("b");
+  ASSERT_TRUE(lost.reaches(1));
+  EXPECT_FALSE(elector.is_leader());
+  EXPECT_EQ(elector.holder(), "b");
+}
+
+TEST(LeaderElector, TakesOverFromAHolderThatWentSilent) {
+  LeaseServer server;
+  Object lease(kLease, kLeaseKey);
+  // Its time stamp is far in the future: another machine's clock, which must not matter.
+  lease.json()["spec"] = {{"holderIdentity", "dead"},
+                          {"leaseDurationSeconds", 1},
+                          {"leaseTransitions", 4},
+                          {"renewTime", "2099-01-01T00:00:00.000000Z"}};
+  server.client.create(kLease, lease);
+  Counter started;
+  Counter lost;
+  LeaderElector elector(server.client, candidate("b", started, lost));
+  ASSERT_TRUE(started.reaches(1));
+  EXPECT_EQ(elector.transitions(), 5);
+}
+
+TEST(LeaderElector, NeverHasTwoLeadersUnderContention) {
+  LeaseServer server;
+  Counter started;
+  Counter lost;
+  std::vector<std::unique_ptr<LeaderElector>> electors;
+  for (const char* name : {"a", "b", "c", "d"}) {
+    electors.push_back(std::make_unique<LeaderElector>(server.client, candidate(name, started, lost)));
+  }
+  for (int round = 1; round <= 4; ++round) {
+    ASSERT_TRUE(started.reaches(round));
+    int leaders = 0;
+    for (const auto& elector : electors) leaders += elector->is_leader() ? 1 : 0;
+    EXPECT_LE(leaders, 1);
+    std::erase_if(electors, [](const auto& elector) { return elector->is_leader(); });
+  }
+}
+
+}  // namespace
+}  // namespace millrace::controller::kube

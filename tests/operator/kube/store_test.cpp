@@ -1,0 +1,114 @@
+#include "operator/kube/store.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace millrace::controller::kube {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+Object pod(const std::string& name, const std::string& version, const std::string& group = "",
+           const std::string& uid = "") {
+  Object object(kPod, {"ns", name});
+  Json& metadata = object.json()["metadata"];
+  metadata["resourceVersion"] = version;
+  metadata["uid"] = uid.empty() ? "uid-" + name : uid;
+  if (!group.empty()) metadata["labels"] = {{"group", group}};
+  return object;
+}
+
+std::vector<std::string> names(const std::vector<ObjectPtr>& objects) {
+  std::vector<std::string> all;
+  for (const ObjectPtr& object : objects) all.push_back(object->name());
+  return all;
+}
+
+std::vector<std::string> summary(const std::vector<Change>& changes) {
+  std::vector<std::string> all;
+  for (const Change& change : changes) {
+    const char mark = change.type == Change::Type::kAdded ? '+' : change.type == Change::Type::kDeleted ? '-' : '~';
+    all.push_back(mark + change.object().name());
+  }
+  return all;
+}
+
+TEST(Store, SaysWhatEachWriteChanged) {
+  Store store;
+  EXPECT_THAT(summary(store.put(pod("a", "1"))), ElementsAre("+a"));
+  EXPECT_THAT(summary(store.put(pod("a", "1"))), IsEmpty());
+  EXPECT_THAT(summary(store.put(pod("a", "2"))), ElementsAre("~a"));
+  EXPECT_THAT(summary(store.remove({"ns", "a"})), ElementsAre("-a"));
+  EXPECT_THAT(summary(store.remove({"ns", "a"})), IsEmpty());
+}
+
+TEST(Store, ReplacesEverythingWithAList) {
+  Store store;
+  store.put(pod("gone", "1"));
+  store.put(pod("same", "2"));
+  store.put(pod("changed", "3"));
+  const auto changes = store.replace({pod("same", "2"), pod("changed", "4"), pod("new", "5")});
+  EXPECT_THAT(summary(changes), ElementsAre("-gone", "~changed", "+new"));
+  for (const Change& change : changes) EXPECT_TRUE(change.from_list);
+  EXPECT_THAT(names(store.list()), ElementsAre("changed", "new", "same"));
+}
+
+TEST(Store, ReportsAnotherIncarnationAsDeletedAndAdded) {
+  Store store;
+  store.put(pod("a", "1", "g", "first"));
+  const auto changes = store.put(pod("a", "9", "g", "second"));
+  EXPECT_THAT(summary(changes), ElementsAre("-a", "+a"));
+  EXPECT_EQ(changes[0].before->uid(), "first");
+  EXPECT_EQ(store.get({"ns", "a"})->uid(), "second");
+}
+
+TEST(Store, FindsByLabelWhileLabelsChange) {
+  Store store({"group"});
+  store.put(pod("a", "1", "g1"));
+  store.put(pod("b", "2", "g1"));
+  store.put(pod("c", "3", "g2"));
+  EXPECT_THAT(names(store.with_label("group", "g1")), ElementsAre("a", "b"));
+  store.put(pod("a", "4", "g2"));
+  store.remove({"ns", "b"});
+  EXPECT_THAT(names(store.with_label("group", "g1")), IsEmpty());
+  EXPECT_THAT(names(store.with_label("group", "g2")), ElementsAre("a", "c"));
+}
+
+TEST(Store, FindsByOwner) {
+  Store store;
+  Object owned = pod("a", "1");
+  owned.json()["metadata"]["ownerReferences"] = {{{"kind", "ModelDeployment"}, {"name", "m"}, {"uid", "m1"}}};
+  store.put(owned);
+  store.put(pod("b", "2"));
+  EXPECT_THAT(names(store.with_owner("m1")), ElementsAre("a"));
+  store.replace({});
+  EXPECT_THAT(store.with_owner("m1"), IsEmpty());
+}
+
+TEST(Store, ListsOneNamespace) {
+  Store store;
+  store.put(pod("a", "1"));
+  Object other = pod("b", "2");
+  other.json()["metadata"]["namespace"] = "ns2";
+  store.put(other);
+  EXPECT_THAT(names(store.list("ns")), ElementsAre("a"));
+  EXPECT_THAT(store.list("absent"), IsEmpty());
+}
+
+TEST(Store, DropsManagedFields) {
+  Store store;
+  Object object = pod("a", "1");
+  object.json()["metadata"]["managedFields"] = Json::array({1, 2});
+  store.put(object);
+  EXPECT_FALSE(store.get({"ns", "a"})->json()["metadata"].contains("managedFields"));
+}
+
+TEST(Store, IgnoresAnObjectWithoutAName) {
+  Store store;
+  EXPECT_THAT(store.put(Object()), IsEmpty());
+  EXPECT_EQ(store.size(), 0U);
+}
+
+}  // namespace
+}  // namespace millrace::controller::kube
