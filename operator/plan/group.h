@@ -2,16 +2,19 @@
 // plan.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "operator/api/timestamp.h"
+#include "operator/kube/timestamp.h"
 #include "operator/plan/evidence.h"
 
 namespace millrace::controller {
+
+using TimePoint = std::chrono::system_clock::time_point;
 
 struct PodView {
   std::string name;

@@ -207,7 +207,7 @@ std::string transition_time(const Condition& condition, const Json& previous, Ti
       }
     }
   }
-  return format_time(now);
+  return kube::format_time(now);
 }
 
 Json conditions_json(const StatusInput& input, const Json& previous, TimePoint now) {

@@ -9,7 +9,7 @@
 
 namespace millrace::controller::testing {
 
-inline const TimePoint kNow = *parse_time("2026-01-02T12:00:00Z");
+inline const TimePoint kNow = *kube::parse_timestamp("2026-01-02T12:00:00Z");
 
 inline GroupFacts facts(const std::string& revision, int index, bool routable, const std::string& zone = "") {
   GroupFacts group;

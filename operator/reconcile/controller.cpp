@@ -1,0 +1,150 @@
+#include "operator/reconcile/controller.h"
+
+#include <algorithm>
+
+#include "common/error.h"
+#include "common/log.h"
+#include "operator/api/labels.h"
+
+namespace millrace::controller {
+namespace {
+
+using kube::Priority;
+
+constexpr std::chrono::milliseconds kWaitForLeadership{500};
+constexpr std::chrono::milliseconds kResync{std::chrono::hours(10)};
+
+// Nodes matter to placement by these parts only; their heartbeats do not.
+bool same_for_placement(const kube::Object& a, const kube::Object& b) {
+  const auto ready = [](const kube::Object& node) {
+    for (const Json& condition : node.at("/status/conditions")) {
+      if (condition.value("type", "") == "Ready") return condition.value("status", "");
+    }
+    return std::string();
+  };
+  return a.labels() == b.labels() && a.at("/spec") == b.at("/spec") &&
+         a.at("/status/allocatable") == b.at("/status/allocatable") && ready(a) == ready(b);
+}
+
+}  // namespace
+
+Controller::Controller(kube::Client& client, AgentClient& agents, ControllerOptions options)
+    : client_(client), options_(std::move(options)), queue_([&] {
+        kube::WorkQueueOptions queue;
+        queue.retry_limit = std::chrono::minutes(5);
+        queue.observer = options_.queue_observer;
+        return queue;
+      }()) {
+  ProberOptions probing;
+  probing.on_change = [this](const kube::ObjectKey& key) { queue_.add(key); };
+  prober_ = std::make_unique<Prober>(agents, std::move(probing));
+  const std::vector<std::string> everywhere{""};
+  for (const std::string& ns : options_.namespaces.empty() ? everywhere : options_.namespaces) {
+    for (const kube::ResourceKind& kind :
+         {kube::kModelDeployment, kube::kPod, kube::kService, kube::kConfigMap, kube::kPodDisruptionBudget}) {
+      watch(kind, ns);
+    }
+  }
+  watch(kube::kNode, "");
+  cache_ = std::make_unique<CachedReader>(borrowed());
+  reconciler_ = std::make_unique<Reconciler>(client_, *cache_, *prober_, options_.events, options_.reconciler);
+}
+
+Controller::~Controller() {
+  stop();
+}
+
+std::vector<const kube::Informer*> Controller::borrowed() const {
+  std::vector<const kube::Informer*> result;
+  for (const auto& informer : informers_) result.push_back(informer.get());
+  return result;
+}
+
+void Controller::watch(const kube::ResourceKind& kind, const std::string& ns) {
+  kube::InformerOptions options;
+  options.kind = kind;
+  options.ns = ns;
+  if (kind != kube::kModelDeployment && kind != kube::kNode) {
+    options.label_selector = kDeploymentLabel;  // only what is ours
+    options.index_labels = {kDeploymentLabel};
+  }
+  informers_.push_back(std::make_unique<kube::Informer>(
+      client_, options, [this, kind](const kube::Change& change) { on_change(kind, change); },
+      [kind](const kube::ApiError& error) {
+        common::log_warn("watch failed", {{"kind", kind.kind}, {"error", error.what()}});
+      }));
+}
+
+void Controller::on_change(const kube::ResourceKind& kind, const kube::Change& change) {
+  const Priority priority = change.from_list ? Priority::kLow : Priority::kHigh;
+  if (kind == kube::kNode) {
+    const bool same = change.before && change.after && same_for_placement(*change.before, *change.after);
+    if (!same && !change.from_list) enqueue_all();
+  } else if (kind == kube::kModelDeployment) {
+    queue_.add(change.object().key(), priority);
+  } else if (const auto owner = change.object().label(kDeploymentLabel)) {
+    queue_.add({change.object().ns(), *owner}, priority);
+  }
+}
+
+void Controller::enqueue_all() {
+  for (const auto& informer : informers_) {
+    if (informer->options().kind != kube::kModelDeployment) continue;
+    for (const kube::ObjectPtr& object : informer->store().list()) queue_.add(object->key(), Priority::kLow);
+  }
+}
+
+bool Controller::synced() const {
+  return std::all_of(informers_.begin(), informers_.end(), [](const auto& informer) { return informer->synced(); });
+}
+
+void Controller::start() {
+  if (!workers_.empty()) return;
+  for (int i = 0; i < options_.workers; ++i) {
+    workers_.emplace_back([this](std::stop_token stop) { work(stop); });
+  }
+}
+
+void Controller::stop() {
+  for (std::jthread& worker : workers_) worker.request_stop();
+  queue_.shut_down();
+  workers_.clear();
+  for (const auto& informer : informers_) informer->stop();
+  prober_.reset();
+}
+
+void Controller::work(std::stop_token stop) {
+  for (const auto& informer : informers_) {
+    while (!stop.stop_requested() && !informer->wait_synced(std::chrono::milliseconds(500))) {
+    }
+  }
+  while (const std::optional<kube::ObjectKey> key = queue_.get(stop)) {
+    reconcile(*key);
+    queue_.done(*key);
+  }
+}
+
+// The one place where what ends a reconcile is caught: counted, logged, tried again after a while.
+void Controller::reconcile(const kube::ObjectKey& key) {
+  if (!options_.may_write()) return queue_.add_after(key, kWaitForLeadership);
+  const auto begin = std::chrono::steady_clock::now();
+  if (options_.observer != nullptr) options_.observer->started();
+  std::string_view result = "success";
+  try {
+    const Result outcome = reconciler_->reconcile(key);
+    queue_.forget(key);
+    if (outcome.again_after.count() > 0) {
+      result = "requeue_after";
+      queue_.add_after(key, outcome.again_after);
+    } else {
+      queue_.add_after(key, kResync, Priority::kLow);
+    }
+  } catch (const std::exception& error) {
+    result = "error";
+    common::log_warn("reconcile failed", {{"deployment", to_string(key)}, {"error", error.what()}});
+    queue_.add_rate_limited(key);
+  }
+  if (options_.observer != nullptr) options_.observer->finished(result, std::chrono::steady_clock::now() - begin);
+}
+
+}  // namespace millrace::controller

@@ -1,0 +1,75 @@
+// The controller of ModelDeployments: informers fill caches and put keys into the queue, workers take keys and
+// reconcile. Caches fill as soon as it exists; workers run between start() and stop(), so that a standby is warm.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include "operator/kube/client.h"
+#include "operator/kube/watcher.h"
+#include "operator/kube/work_queue.h"
+#include "operator/probe/prober.h"
+#include "operator/reconcile/reconciler.h"
+
+namespace millrace::controller {
+
+// Feeds the controller_runtime_* metrics. Called from the workers.
+class ReconcileObserver {
+ public:
+  virtual ~ReconcileObserver() = default;
+  virtual void started() = 0;
+  // `result`: "success", "requeue_after" or "error".
+  virtual void finished(std::string_view result, std::chrono::duration<double> time) = 0;
+};
+
+struct ControllerOptions {
+  std::vector<std::string> namespaces;  // empty: all
+  int workers = 16;
+  ReconcilerOptions reconciler;
+  std::function<bool()> may_write = [] { return true; };  // false: keys wait (leadership is lost or not yet won)
+  kube::EventRecorder* events = nullptr;                  // these are borrowed and may be null
+  kube::QueueObserver* queue_observer = nullptr;
+  ReconcileObserver* observer = nullptr;
+};
+
+class Controller {
+ public:
+  // `client` and `agents` are borrowed.
+  Controller(kube::Client& client, AgentClient& agents, ControllerOptions options);
+  ~Controller();  // stops
+
+  Controller(const Controller&) = delete;
+  Controller& operator=(const Controller&) = delete;
+
+  bool synced() const;
+  void start();  // idempotent; workers begin when the caches are filled
+  void stop();
+
+  const kube::WorkQueue& queue() const { return queue_; }
+  const std::vector<std::unique_ptr<kube::Informer>>& informers() const { return informers_; }
+
+ private:
+  void watch(const kube::ResourceKind& kind, const std::string& ns);
+  void on_change(const kube::ResourceKind& kind, const kube::Change& change);
+  void enqueue_all();
+  void work(std::stop_token stop);
+  void reconcile(const kube::ObjectKey& key);
+  std::vector<const kube::Informer*> borrowed() const;
+
+  kube::Client& client_;
+  const ControllerOptions options_;
+  kube::WorkQueue queue_;
+  std::unique_ptr<Prober> prober_;
+  std::vector<std::unique_ptr<kube::Informer>> informers_;
+  std::unique_ptr<CachedReader> cache_;
+  std::unique_ptr<Reconciler> reconciler_;
+  std::vector<std::jthread> workers_;
+};
+
+}  // namespace millrace::controller

@@ -1,0 +1,254 @@
+#include "operator/reconcile/reconciler.h"
+
+#include <algorithm>
+#include <set>
+
+#include "common/log.h"
+#include "operator/api/labels.h"
+#include "operator/kube/timestamp.h"
+#include "operator/plan/revision.h"
+#include "operator/reconcile/compare.h"
+#include "operator/reconcile/observe.h"
+#include "operator/resources/admin_secret.h"
+#include "operator/resources/config_map.h"
+#include "operator/resources/disruption_budget.h"
+#include "operator/resources/pod.h"
+#include "operator/resources/service.h"
+
+namespace millrace::controller {
+namespace {
+
+using common::Code;
+using std::chrono::milliseconds;
+
+constexpr milliseconds kLookAgainSoon{200};
+// Field managers: one for each concern, so that each owns exactly its fields.
+constexpr const char* kStatusManager = "millrace-operator/status";
+constexpr const char* kRoutingManager = "millrace-operator/routing";
+
+// The object moved on since it was observed; the next look will see it.
+bool is_stale(const common::Error& error) {
+  return error.code() == Code::kNotFound || error.code() == Code::kConflict || error.code() == Code::kAlreadyExists;
+}
+
+const PodView* find_pod(const Observed& observed, const std::string& name) {
+  for (const GroupView& group : observed.groups) {
+    for (const PodView& pod : group.pods) {
+      if (pod.name == name) return &pod;
+    }
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+Reconciler::Reconciler(kube::Client& client, const ClusterReader& cache, AgentProbe& probe, kube::EventRecorder* events,
+                       ReconcilerOptions options)
+    : client_(client), cache_(cache), live_(client), probe_(probe), events_(events), options_(std::move(options)) {}
+
+Result Reconciler::reconcile(const kube::ObjectKey& key) {
+  const kube::ObjectPtr object = cache_.get(kube::kModelDeployment, key);
+  if (!object || object->is_deleted()) {  // owner references and garbage collection do the rest
+    probe_.watch(key, {});
+    return {};
+  }
+  ParsedSpec parsed = parse_spec(*object, UnknownFields::kIgnore);
+  StatusInput status;
+  status.deployment = key.name;
+  status.generation = object->generation();
+  status.problems = parsed.problems;
+  if (!parsed.ok()) {
+    status.observed = observe(cache_, *object);
+    write_status(*object, status);
+    return {};
+  }
+  if (parsed.spec.image.empty()) parsed.spec.image = options_.agent_image;
+  const std::string revision = revision_of(parsed.spec);
+  const Parent parent = parent_of(*object, std::move(parsed.spec), revision);
+
+  const Outcome outcome = carry_out(*object, parent);
+  status.spec = parent.spec;
+  status.revision = revision;
+  status.endpoint = endpoint_url(parent);
+  status.observed = outcome.observed;
+  status.shortage = outcome.plan.supply.shortage;
+  status.error = outcome.error;
+  write_status(*object, status);
+  if (!outcome.error.empty()) throw common::Error(Code::kUnavailable, outcome.error);
+  return {outcome.stale ? kLookAgainSoon : outcome.plan.look_again};
+}
+
+Reconciler::Outcome Reconciler::carry_out(const kube::Object& object, const Parent& parent) {
+  Outcome outcome;
+  try {
+    outcome.observed = observe(cache_, object);
+    outcome.plan = plan(parent.key.name, parent.spec, parent.revision, outcome.observed, options_.now());
+    const std::string token = ensure_token(parent, !outcome.plan.create.empty());
+    apply_children(parent);
+    if (outcome.plan.moves_groups()) {
+      // The cache may be behind what we did a moment ago: such steps are decided on the cluster itself.
+      outcome.observed = observe(live_, object);
+      outcome.plan = plan(parent.key.name, parent.spec, parent.revision, outcome.observed, options_.now());
+    }
+    act(object, parent, outcome);
+    remove_old_config_maps(parent, outcome.observed);
+    watch_agents(parent, outcome, token);
+  } catch (const common::Error& error) {
+    outcome.error = error.what();
+  }
+  return outcome;
+}
+
+Observed Reconciler::observe(const ClusterReader& from, const kube::Object& object) const {
+  Observed observed;
+  observed.groups = group_views(from.children(kube::kPod, object.key()), object.uid(),
+                                [&](const std::string& uid) { return probe_.evidence(uid); });
+  for (const kube::ObjectPtr& node : cache_.nodes()) observed.nodes.push_back(node_view(*node));
+  return observed;
+}
+
+void Reconciler::apply_children(const Parent& parent) {
+  apply(kube::kConfigMap, build_config_map(parent));
+  apply(kube::kService, build_service(parent));
+  apply(kube::kPodDisruptionBudget, build_disruption_budget(parent));
+}
+
+void Reconciler::apply(const kube::ResourceKind& kind, const kube::Object& wanted) {
+  const kube::Object marked = with_applied_mark(wanted);
+  const kube::ObjectPtr stored = cache_.get(kind, wanted.key());
+  if (stored && is_as_wanted(marked, *stored)) return;
+  if (stored) {
+    const auto owner = stored->controller_owner();
+    const auto parent = wanted.controller_owner();
+    if (!owner || owner->uid != parent->uid) {
+      throw common::Error(Code::kAlreadyExists, std::string(kind.kind) + " " + to_string(wanted.key()) +
+                                                    " exists and does not belong to this ModelDeployment: rename one "
+                                                    "of them or delete it");
+    }
+  }
+  client_.apply(kind, marked);
+}
+
+void Reconciler::remove_old_config_maps(const Parent& parent, const Observed& observed) {
+  std::set<std::string> needed{parent.revision};
+  for (const GroupView& group : observed.groups) needed.insert(group.revision);
+  for (const kube::ObjectPtr& map : cache_.children(kube::kConfigMap, parent.key)) {
+    const auto owner = map->controller_owner();
+    const auto revision = map->label(kRevisionLabel);
+    if (!owner || owner->uid != parent.uid || !revision || needed.contains(*revision)) continue;
+    client_.remove(kube::kConfigMap, map->key());
+  }
+}
+
+// Secrets are not cached, so the token is remembered; `check` looks whether it is still there.
+std::string Reconciler::ensure_token(const Parent& parent, bool check) {
+  {
+    const std::lock_guard lock(tokens_mutex_);
+    const auto found = tokens_.find(parent.uid);
+    if (!check && found != tokens_.end()) return found->second;
+  }
+  const kube::ObjectKey key{parent.key.ns, admin_secret_name(parent.key)};
+  std::optional<kube::Object> secret = client_.get(kube::kSecret, key);
+  if (!secret) secret = client_.create(kube::kSecret, build_admin_secret(parent, random_token()));
+  const std::optional<std::string> token = token_of(*secret);
+  if (!token) {
+    throw common::Error(Code::kInvalidArgument, "Secret " + to_string(key) + " has no data." + kTokenKey +
+                                                    ": delete it, and the operator makes it anew");
+  }
+  const std::lock_guard lock(tokens_mutex_);
+  return tokens_[parent.uid] = *token;
+}
+
+void Reconciler::act(const kube::Object& object, const Parent& parent, Outcome& outcome) {
+  const auto attempt = [&](auto&& step) {
+    try {
+      step();
+    } catch (const common::Error& error) {
+      if (!is_stale(error)) throw;
+      outcome.stale = true;
+    }
+  };
+  const Plan& plan = outcome.plan;
+  for (const RetirePod& pod : plan.retire) {
+    attempt([&] {
+      retire(parent, pod);
+      const PodView* view = find_pod(outcome.observed, pod.name);
+      if (view->gate.value_or(false)) set_gate(parent, {pod.name, false, "Retiring"}, outcome.observed);
+    });
+  }
+  for (const SetGate& gate : plan.gates) attempt([&] { set_gate(parent, gate, outcome.observed); });
+  for (const DeletePod& pod : plan.erase) {
+    kube::RemoveOptions options;
+    options.uid = pod.uid;
+    attempt([&] { client_.remove(kube::kPod, {parent.key.ns, pod.name}, options); });
+  }
+  for (const CreatePod& pod : plan.create) attempt([&] { client_.create(kube::kPod, build_pod(parent, pod)); });
+  tell(object, plan);
+}
+
+void Reconciler::retire(const Parent& parent, const RetirePod& pod) {
+  client_.patch(kube::kPod, {parent.key.ns, pod.name},
+                {{"metadata", {{"annotations", {{kRetiringAnnotation, kube::format_time(options_.now())}}}}}});
+}
+
+void Reconciler::set_gate(const Parent& parent, const SetGate& gate, const Observed& observed) {
+  kube::Object pod(kube::kPod, {parent.key.ns, gate.name});
+  pod.json()["metadata"]["uid"] = find_pod(observed, gate.name)->uid;  // not a later pod of the same name
+  const Json condition = {{"type", kRoutableGate},
+                          {"status", gate.open ? "True" : "False"},
+                          {"reason", gate.reason},
+                          {"lastTransitionTime", kube::format_time(options_.now())}};
+  pod.json()["status"]["conditions"] = Json::array({condition});
+  kube::ApplyOptions options;
+  options.subresource = "status";
+  options.field_manager = kRoutingManager;
+  client_.apply(kube::kPod, pod, options);
+}
+
+void Reconciler::watch_agents(const Parent& parent, const Outcome& outcome, const std::string& token) {
+  const std::set<std::string> draining(outcome.plan.draining.begin(), outcome.plan.draining.end());
+  std::map<std::string, GroupShape> shapes;
+  for (const kube::ObjectPtr& pod : cache_.children(kube::kPod, parent.key)) {
+    if (const auto shape = shape_of_pod(*pod)) shapes[shape->name] = *shape;
+  }
+  std::vector<ProbeGroup> groups;
+  for (const GroupView& group : outcome.observed.groups) {
+    if (!shapes.contains(group.name) || group.terminating()) continue;
+    ProbeGroup target{shapes[group.name], {}, token, draining.contains(group.name)};
+    for (const PodView& pod : group.pods) {
+      if (!pod.ip.empty() && !pod.ended()) target.pods.push_back({pod.uid, pod.ip, pod.index});
+    }
+    if (!target.pods.empty()) groups.push_back(std::move(target));
+  }
+  probe_.watch(parent.key, std::move(groups));
+}
+
+void Reconciler::write_status(const kube::Object& object, const StatusInput& input) {
+  const Json status = status_of(input, object.at("/status"), options_.now());
+  if (same_status(status, object.at("/status"))) return;
+  kube::Object wanted(kube::kModelDeployment, object.key());
+  wanted.json()["metadata"]["uid"] = object.uid();
+  wanted.json()["status"] = status;
+  kube::ApplyOptions options;
+  options.subresource = "status";
+  options.field_manager = kStatusManager;
+  try {
+    client_.apply(kube::kModelDeployment, wanted, options);
+  } catch (const common::Error& error) {
+    if (!is_stale(error)) throw;  // deleted in the meantime
+  }
+}
+
+void Reconciler::tell(const kube::Object& object, const Plan& plan) {
+  std::set<std::string> told;
+  const auto once = [&](const std::string& group, const char* reason, const char* action, const std::string& message) {
+    if (!told.insert(group).second) return;
+    common::log_info(message, {{"deployment", to_string(object.key())}, {"group", group}});
+    if (events_ != nullptr) events_->normal(object, reason, action, message + ": " + group);
+  };
+  for (const CreatePod& pod : plan.create) once(pod.group, "GroupCreated", "Create", "Created a group");
+  for (const RetirePod& pod : plan.retire) once(pod.group, "GroupRetired", "Retire", "Retired a group, " + pod.reason);
+  for (const DeletePod& pod : plan.erase) once(pod.name, "PodDeleted", "Delete", "Deleted a pod, " + pod.reason);
+}
+
+}  // namespace millrace::controller

@@ -1,0 +1,71 @@
+// Brings one ModelDeployment closer to what it asks for. Level-based: what event led here does not matter, and any call
+// may be the first after a restart.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <string>
+
+#include "operator/kube/client.h"
+#include "operator/kube/events.h"
+#include "operator/plan/plan.h"
+#include "operator/plan/status.h"
+#include "operator/probe/prober.h"
+#include "operator/reconcile/reader.h"
+#include "operator/resources/child.h"
+
+namespace millrace::controller {
+
+struct Result {
+  std::chrono::milliseconds again_after{0};  // 0: only when something changes
+};
+
+struct ReconcilerOptions {
+  std::string agent_image;  // for deployments that name none
+  std::function<TimePoint()> now = [] { return std::chrono::system_clock::now(); };
+};
+
+// Any thread, one key at a time (the work queue sees to that). Everything is borrowed; `events` may be null.
+class Reconciler {
+ public:
+  Reconciler(kube::Client& client, const ClusterReader& cache, AgentProbe& probe, kube::EventRecorder* events,
+             ReconcilerOptions options);
+
+  // Throws common::Error when the cluster refused something; the status then says so, and the caller backs off.
+  Result reconcile(const kube::ObjectKey& key);
+
+ private:
+  struct Outcome {  // of one pass, for status and result
+    Observed observed;
+    Plan plan;
+    std::string error;
+    bool stale = false;  // something was not as observed: look again soon
+  };
+
+  Outcome carry_out(const kube::Object& object, const Parent& parent);
+  Observed observe(const ClusterReader& from, const kube::Object& object) const;
+  void apply_children(const Parent& parent);
+  void apply(const kube::ResourceKind& kind, const kube::Object& wanted);
+  void remove_old_config_maps(const Parent& parent, const Observed& observed);
+  std::string ensure_token(const Parent& parent, bool check);
+  void act(const kube::Object& object, const Parent& parent, Outcome& outcome);
+  void retire(const Parent& parent, const RetirePod& pod);
+  void set_gate(const Parent& parent, const SetGate& gate, const Observed& observed);
+  void watch_agents(const Parent& parent, const Outcome& outcome, const std::string& token);
+  void write_status(const kube::Object& object, const StatusInput& input);
+  void tell(const kube::Object& object, const Plan& plan);
+
+  kube::Client& client_;
+  const ClusterReader& cache_;
+  const LiveReader live_;
+  AgentProbe& probe_;
+  kube::EventRecorder* events_;
+  const ReconcilerOptions options_;
+
+  std::mutex tokens_mutex_;
+  std::map<std::string, std::string> tokens_;  // by uid of the deployment
+};
+
+}  // namespace millrace::controller

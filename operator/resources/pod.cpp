@@ -1,0 +1,217 @@
+#include "operator/resources/pod.h"
+
+#include "common/agent_config.h"
+#include "operator/api/labels.h"
+#include "operator/resources/admin_secret.h"
+#include "operator/resources/config_map.h"
+
+namespace millrace::controller {
+namespace {
+
+constexpr const char* kShapeAnnotation = "millrace.dev/group-shape";
+constexpr const char* kModelPath = "/model";
+constexpr const char* kConfigPath = "/etc/millrace/config";
+constexpr const char* kAdminPath = "/etc/millrace/admin";
+constexpr const char* kApiKeyPath = "/etc/millrace/api-key";
+constexpr int kUser = 65532;  // "nonroot" of common base images
+
+class PodBuilder {
+ public:
+  PodBuilder(const Parent& parent, const CreatePod& wanted)
+      : parent_(parent), spec_(parent.spec), template_(parent.spec.pod_template), wanted_(wanted) {}
+
+  kube::Object build() const {
+    kube::Object pod = new_child(parent_, kube::kPod, wanted_.group + "-" + std::to_string(wanted_.pod_index));
+    Json& metadata = pod.json()["metadata"];
+    for (const auto& [name, value] : labels()) metadata["labels"][name] = value;
+    metadata["annotations"] = annotations();
+    pod.json()["spec"] = pod_spec();
+    return pod;
+  }
+
+ private:
+  StringMap labels() const {
+    StringMap labels = template_.labels;
+    labels[kGroupLabel] = wanted_.group;
+    labels[kPodIndexLabel] = std::to_string(wanted_.pod_index);
+    labels[kRevisionLabel] = parent_.revision;
+    if (!wanted_.zone.empty()) labels[kZoneLabel] = wanted_.zone;
+    return labels;
+  }
+
+  StringMap annotations() const {
+    StringMap annotations = template_.annotations;
+    annotations["kubectl.kubernetes.io/default-container"] = kAgentContainer;
+    const Json shape = {
+        {"tensor", spec_.parallelism.tensor}, {"expert", spec_.parallelism.expert}, {"perPod", spec_.devices.per_pod}};
+    annotations[kShapeAnnotation] = shape.dump();
+    return annotations;
+  }
+
+  Json pod_spec() const {
+    Json spec = {{"restartPolicy", "Always"},
+                 {"automountServiceAccountToken", false},
+                 {"enableServiceLinks", false},
+                 {"terminationGracePeriodSeconds", spec_.termination_grace_seconds()},
+                 {"readinessGates", {{{"conditionType", kRoutableGate}}}},
+                 {"securityContext",
+                  {{"runAsNonRoot", true},
+                   {"runAsUser", kUser},
+                   {"runAsGroup", kUser},
+                   {"fsGroup", kUser},
+                   {"seccompProfile", {{"type", "RuntimeDefault"}}}}},
+                 {"topologySpreadConstraints",
+                  {{{"maxSkew", 1},
+                    {"topologyKey", kHostname},
+                    {"whenUnsatisfiable", "ScheduleAnyway"},
+                    {"labelSelector", {{"matchLabels", {{kDeploymentLabel, parent_.key.name}}}}}}}},
+                 {"containers", Json::array({container()})},
+                 {"volumes", volumes()}};
+    StringMap selector = template_.node_selector;
+    if (!wanted_.zone.empty()) selector[kTopologyZone] = wanted_.zone;
+    put(spec, "nodeSelector", selector);
+    put(spec, "tolerations", template_.tolerations);
+    put(spec, "affinity", template_.affinity);
+    put(spec, "imagePullSecrets", template_.image_pull_secrets);
+    put(spec, "priorityClassName", template_.priority_class_name);
+    put(spec, "serviceAccountName", template_.service_account_name);
+    put(spec, "runtimeClassName", template_.runtime_class_name);
+    return spec;
+  }
+
+  static void put(Json& json, const char* key, const Json& value) {
+    if (!value.empty() && value != "") json[key] = value;
+  }
+
+  Json container() const {
+    Json container = {{"name", kAgentContainer},
+                      {"image", spec_.image},
+                      {"command", {"millrace-agent"}},
+                      {"args", args()},
+                      {"env", env()},
+                      {"ports",
+                       {{{"name", "http"}, {"containerPort", spec_.endpoint.port}, {"protocol", "TCP"}},
+                        {{"name", "admin"}, {"containerPort", common::kDefaultAdminPort}, {"protocol", "TCP"}}}},
+                      {"resources", resources()},
+                      {"terminationMessagePolicy", "FallbackToLogsOnError"},  // status can say why it ended
+                      {"securityContext",
+                       {{"allowPrivilegeEscalation", false},
+                        {"readOnlyRootFilesystem", true},
+                        {"capabilities", {{"drop", {"ALL"}}}}}},
+                      {"startupProbe", probe("/livez", 1, 120)},
+                      {"livenessProbe", probe("/livez", 10, 6)},
+                      {"readinessProbe", probe("/readyz", 1, 2)},
+                      {"volumeMounts", mounts()}};
+    put(container, "imagePullPolicy", template_.image_pull_policy);
+    return container;
+  }
+
+  Json args() const {
+    Json args = {"--config",
+                 std::string(kConfigPath) + "/" + kAgentConfigFile,
+                 "--model",
+                 kModelPath,
+                 "--admin-token-file",
+                 std::string(kAdminPath) + "/" + kTokenKey,
+                 "--pod-index",
+                 std::to_string(wanted_.pod_index),
+                 "--bind",
+                 "$(POD_IP)"};
+    if (spec_.endpoint.api_key) {
+      args.push_back("--api-key-file");
+      args.push_back(std::string(kApiKeyPath) + "/key");
+    }
+    return args;
+  }
+
+  Json env() const {
+    Json env = Json::array({{{"name", "POD_IP"}, {"valueFrom", {{"fieldRef", {{"fieldPath", "status.podIP"}}}}}}});
+    for (const Json& variable : template_.env) env.push_back(variable);
+    return env;
+  }
+
+  Json resources() const {
+    StringMap requests = spec_.resources.requests;
+    StringMap limits = spec_.resources.limits;
+    if (!spec_.devices.is_cpu()) {
+      requests[spec_.devices.resource] = std::to_string(spec_.devices.per_pod);
+      limits[spec_.devices.resource] = std::to_string(spec_.devices.per_pod);
+    }
+    Json json = Json::object();
+    put(json, "requests", requests);
+    put(json, "limits", limits);
+    return json;
+  }
+
+  static Json probe(const char* path, int period, int failures) {
+    return {{"httpGet", {{"path", path}, {"port", "admin"}, {"scheme", "HTTP"}}},
+            {"periodSeconds", period},
+            {"timeoutSeconds", path == std::string("/livez") ? 5 : 2},
+            {"failureThreshold", failures}};
+  }
+
+  Json volumes() const {
+    Json volumes = {{{"name", "millrace-config"}, {"configMap", {{"name", config_map_name(parent_)}}}},
+                    {{"name", "millrace-admin"},
+                     {"secret", {{"secretName", admin_secret_name(parent_.key)}, {"defaultMode", 0440}}}},
+                    model_volume(),
+                    {{"name", "millrace-tmp"}, {"emptyDir", Json::object()}}};
+    if (const auto& ref = spec_.endpoint.api_key) {
+      volumes.push_back(
+          {{"name", "millrace-api-key"},
+           {"secret",
+            {{"secretName", ref->name}, {"defaultMode", 0440}, {"items", {{{"key", ref->key}, {"path", "key"}}}}}}});
+    }
+    for (const Json& volume : template_.volumes) volumes.push_back(volume);
+    return volumes;
+  }
+
+  Json model_volume() const {
+    const ModelSource& source = spec_.model.source;
+    if (source.kind == ModelSource::Kind::kHostPath) {
+      return {{"name", "millrace-model"}, {"hostPath", {{"path", source.path}, {"type", "Directory"}}}};
+    }
+    return {{"name", "millrace-model"}, {"persistentVolumeClaim", {{"claimName", source.claim}, {"readOnly", true}}}};
+  }
+
+  Json mounts() const {
+    Json model = {{"name", "millrace-model"}, {"mountPath", kModelPath}, {"readOnly", true}};
+    const ModelSource& source = spec_.model.source;
+    if (source.kind == ModelSource::Kind::kClaim && !source.path.empty()) model["subPath"] = source.path;
+    Json mounts = {{{"name", "millrace-config"}, {"mountPath", kConfigPath}, {"readOnly", true}},
+                   {{"name", "millrace-admin"}, {"mountPath", kAdminPath}, {"readOnly", true}},
+                   model,
+                   {{"name", "millrace-tmp"}, {"mountPath", "/tmp"}}};
+    if (spec_.endpoint.api_key) {
+      mounts.push_back({{"name", "millrace-api-key"}, {"mountPath", kApiKeyPath}, {"readOnly", true}});
+    }
+    for (const Json& mount : template_.volume_mounts) mounts.push_back(mount);
+    return mounts;
+  }
+
+  const Parent& parent_;
+  const Spec& spec_;
+  const PodTemplate& template_;
+  const CreatePod& wanted_;
+};
+
+}  // namespace
+
+kube::Object build_pod(const Parent& parent, const CreatePod& wanted) {
+  return PodBuilder(parent, wanted).build();
+}
+
+std::optional<GroupShape> shape_of_pod(const kube::Object& pod) {
+  const Json shape = Json::parse(pod.annotation(kShapeAnnotation).value_or(""), nullptr, false);
+  const std::optional<std::string> group = pod.label(kGroupLabel);
+  if (!group || !shape.is_object()) return std::nullopt;
+  const auto number = [&](const char* key) {
+    const auto found = shape.find(key);
+    return found != shape.end() && found->is_number_integer() ? found->get<std::int32_t>() : 0;
+  };
+  GroupShape result{*group, number("tensor"), number("expert"), number("perPod")};
+  if (result.tensor_parallel < 1 || result.expert_parallel < 1 || result.ranks_per_pod < 1) return std::nullopt;
+  return result;
+}
+
+}  // namespace millrace::controller

@@ -1,0 +1,20 @@
+// A pod of a group: one agent that hosts `devices.perPod` ranks.
+#pragma once
+
+#include <optional>
+
+#include "operator/plan/membership.h"
+#include "operator/plan/plan.h"
+#include "operator/resources/child.h"
+
+namespace millrace::controller {
+
+inline constexpr const char* kAgentContainer = "agent";
+
+kube::Object build_pod(const Parent& parent, const CreatePod& wanted);
+
+// How the group of a stored pod is sharded, which the current spec no longer tells for an old revision. Empty when the
+// pod was not made by build_pod.
+std::optional<GroupShape> shape_of_pod(const kube::Object& pod);
+
+}  // namespace millrace::controller

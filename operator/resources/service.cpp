@@ -1,0 +1,21 @@
+#include "operator/resources/service.h"
+
+#include "operator/api/labels.h"
+
+namespace millrace::controller {
+
+kube::Object build_service(const Parent& parent) {
+  kube::Object service = new_child(parent, kube::kService, service_name(parent));
+  service.json()["spec"] = {
+      {"type", parent.spec.endpoint.service_type},
+      {"selector", {{kDeploymentLabel, parent.key.name}, {kPodIndexLabel, "0"}}},
+      {"ports",
+       {{{"name", "http"}, {"port", parent.spec.endpoint.port}, {"targetPort", "http"}, {"protocol", "TCP"}}}}};
+  return service;
+}
+
+std::string endpoint_url(const Parent& parent) {
+  return "http://" + service_name(parent) + "." + parent.key.ns + ".svc:" + std::to_string(parent.spec.endpoint.port);
+}
+
+}  // namespace millrace::controller
