@@ -178,7 +178,7 @@ TEST_F(Chart, GrantsTheOperatorWhatItNeedsAndNoMore) {
                                     {"patch", "modeldeployments.millrace.dev", "--subresource=status", "-A"},
                                     {"create", "pods", "-A"},
                                     {"patch", "pods", "--subresource=status", "-A"},
-                                    {"delete", "poddisruptionbudgets.policy", "-A"},
+                                    {"patch", "poddisruptionbudgets.policy", "-A"},
                                     {"get", "secrets", "-A"},
                                     {"patch", "leases.coordination.k8s.io/millrace-operator", "-n", "cluster-wide"}};
   for (const Args& question : needed) {
@@ -187,6 +187,9 @@ TEST_F(Chart, GrantsTheOperatorWhatItNeedsAndNoMore) {
   const std::vector<Args> refused = {{"list", "secrets", "-A"},
                                      {"update", "modeldeployments.millrace.dev", "-A"},
                                      {"watch", "secrets", "-A"},
+                                     {"patch", "secrets", "-A"},
+                                     {"delete", "services", "-A"},
+                                     {"patch", "modeldeployments.millrace.dev", "-A"},
                                      {"create", "modeldeployments.millrace.dev", "-A"},
                                      {"delete", "modeldeployments.millrace.dev", "-A"},
                                      {"create", "pods", "--subresource=exec", "-A"},

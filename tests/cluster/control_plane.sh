@@ -134,7 +134,7 @@ start_api_server() {
     --secure-port="$api_port" --tls-cert-file="$pki/apiserver.crt" --tls-private-key-file="$pki/apiserver.key" \
     --client-ca-file="$pki/ca.crt" --service-account-issuer=https://kubernetes.default.svc.cluster.local \
     --service-account-key-file="$pki/sa.pub" --service-account-signing-key-file="$pki/sa.key" \
-    --authorization-mode=Node,RBAC --enable-admission-plugins=NodeRestriction \
+    --authorization-mode=Node,RBAC --enable-admission-plugins=NodeRestriction,OwnerReferencesPermissionEnforcement \
     --disable-admission-plugins=ServiceAccount --service-cluster-ip-range=10.96.0.0/16 --allow-privileged=true \
     --endpoint-reconciler-type=none
   wait_for apiserver "https://127.0.0.1:$api_port/readyz" --cacert "$pki/ca.crt"

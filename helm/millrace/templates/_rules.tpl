@@ -1,9 +1,9 @@
-{{/* What the operator may do in a namespace it serves. It writes by patch only; server-side apply of what does not exist
-needs create as well. */}}
+{{/* What the operator may do in a namespace it serves, and nothing it does not do. It writes by create, patch and delete;
+server-side apply of what does not exist needs create and patch. Children without delete go with their owner. */}}
 {{- define "millrace.rules" -}}
 - apiGroups: [millrace.dev]
   resources: [modeldeployments]
-  verbs: [get, list, watch, patch]
+  verbs: [get, list, watch]
 - apiGroups: [millrace.dev]
   resources: [modeldeployments/status]
   verbs: [patch]
@@ -11,18 +11,21 @@ needs create as well. */}}
   resources: [modeldeployments/finalizers] # owner references that block deletion
   verbs: [update]
 - apiGroups: [""]
-  resources: [pods, services, configmaps]
+  resources: [pods, configmaps]
   verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [""]
   resources: [pods/status] # the readiness gate millrace.dev/routable
   verbs: [patch]
 - apiGroups: [""]
-  resources: [secrets] # admin tokens of deployments and the API keys they name; never listed
-  verbs: [get, create, patch, delete]
+  resources: [services]
+  verbs: [get, list, watch, create, patch]
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
-  verbs: [get, list, watch, create, patch, delete]
-- apiGroups: ["", events.k8s.io]
+  verbs: [get, list, watch, create, patch]
+- apiGroups: [""]
+  resources: [secrets] # the admin token of each deployment; never listed
+  verbs: [get, create]
+- apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create, patch]
 {{- end -}}
