@@ -28,5 +28,15 @@ if(MILLRACE_SANITIZE)
   add_compile_options(-Wno-maybe-uninitialized -Wno-stringop-overflow -Wno-restrict)
 endif()
 
+if(MILLRACE_BUILD_FUZZERS)
+  if(NOT CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+    message(FATAL_ERROR "MILLRACE_BUILD_FUZZERS needs clang for libFuzzer; scripts/fuzz.sh sets it up")
+  endif()
+  # Findings end the run. Warnings are judged by the compiler the product is built with.
+  add_compile_options(-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
+                      -fno-omit-frame-pointer -g1 -Wno-error -Wno-unknown-warning-option)
+  add_link_options(-fsanitize=address,undefined)
+endif()
+
 # Every include is written from the root of the tree.
 include_directories(${CMAKE_CURRENT_SOURCE_DIR})
