@@ -5,8 +5,6 @@
 #include <fstream>
 #include <sstream>
 
-#include "tests/engine/model/safetensors_writer.h"
-
 namespace millrace::engine::test {
 namespace {
 
@@ -25,18 +23,6 @@ std::string read_file(const std::filesystem::path& path) {
 
 void write_file(const std::filesystem::path& path, const std::string& content) {
   std::ofstream(path, std::ios::binary) << content;
-}
-
-std::vector<TensorToWrite> generate(const json& specs, std::uint64_t seed) {
-  std::vector<TensorToWrite> tensors;
-  for (const json& spec : specs) {
-    TensorToWrite tensor{spec.at("name"), spec.at("dtype"), spec.at("shape"), ""};
-    std::int64_t count = 1;
-    for (const std::int64_t size : tensor.shape) count *= size;
-    tensor.bytes = generated_bytes(seed, tensor.name, count, tensor.dtype, spec.at("offset"), spec.at("scale"));
-    tensors.push_back(std::move(tensor));
-  }
-  return tensors;
 }
 
 }  // namespace
@@ -70,9 +56,22 @@ std::vector<std::int64_t> GoldenCase::array_shape(const std::string& name) const
   return header_.at("arrays").at(name).at("shape");
 }
 
+std::vector<TensorToWrite> GoldenCase::tensors() const {
+  std::vector<TensorToWrite> tensors;
+  for (const json& spec : header_.at("tensors")) {
+    TensorToWrite tensor{spec.at("name"), spec.at("dtype"), spec.at("shape"), ""};
+    std::int64_t count = 1;
+    for (const std::int64_t size : tensor.shape) count *= size;
+    tensor.bytes =
+        generated_bytes(header_.at("seed"), tensor.name, count, tensor.dtype, spec.at("offset"), spec.at("scale"));
+    tensors.push_back(std::move(tensor));
+  }
+  return tensors;
+}
+
 void GoldenCase::write_checkpoint(const std::filesystem::path& directory, bool sharded) const {
   write_file(directory / "config.json", header_.at("config").dump());
-  std::vector<TensorToWrite> tensors = generate(header_.at("tensors"), header_.at("seed"));
+  const std::vector<TensorToWrite> tensors = this->tensors();
   if (!sharded) return write_file(directory / "model.safetensors", safetensors_bytes(tensors));
   const auto middle = tensors.begin() + static_cast<std::ptrdiff_t>(tensors.size() / 2);
   const std::string names[2] = {"model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"};

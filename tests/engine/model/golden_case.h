@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/types.h"
+#include "tests/engine/model/safetensors_writer.h"
 
 namespace millrace::engine::test {
 
@@ -27,6 +28,9 @@ class GoldenCase {
 
   // config.json and safetensors files, in two shards with an index when `sharded`.
   void write_checkpoint(const std::filesystem::path& directory, bool sharded) const;
+
+  // The tensors of the checkpoint.
+  std::vector<TensorToWrite> tensors() const;
 
   const nlohmann::json& header() const { return header_; }
   const std::vector<GoldenPrompt>& prompts() const { return prompts_; }

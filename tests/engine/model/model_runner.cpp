@@ -3,9 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <exception>
-#include <mutex>
-#include <thread>
 
 #include "engine/backend/backend.h"
 
@@ -53,7 +50,7 @@ void ModelRunner::allocate_caches() {
 void ModelRunner::add_chunk(const Chunk& chunk, StepInputs& inputs) {
   const std::int32_t context = context_[chunk.seq];
   for (std::size_t i = 0; i < chunk.tokens.size(); ++i) {
-    if (chunk.all_logits || i + 1 == chunk.tokens.size()) {
+    if (!chunk.no_logits && (chunk.all_logits || i + 1 == chunk.tokens.size())) {
       inputs.logit_rows.push_back(static_cast<std::int32_t>(inputs.token_ids.size()));
     }
     inputs.token_ids.push_back(chunk.tokens[i]);
@@ -115,44 +112,8 @@ std::vector<TokenId> ModelRunner::greedy(int seq, Row row, int count) {
   return tokens;
 }
 
-namespace {
-
-void run_threads(std::size_t size, const std::function<std::unique_ptr<Comm>(std::size_t)>& make,
-                 const std::function<void(Comm&)>& rank) {
-  std::mutex mutex;
-  std::exception_ptr error;
-  std::vector<std::thread> threads;
-  for (std::size_t r = 0; r < size; ++r) {
-    threads.emplace_back([&, r] {
-      try {
-        const std::unique_ptr<Comm> comm = make(r);
-        rank(*comm);
-      } catch (...) {
-        const std::lock_guard lock(mutex);
-        if (!error) error = std::current_exception();
-      }
-    });
-  }
-  for (std::thread& thread : threads) thread.join();
-  if (error) std::rethrow_exception(error);
-}
-
-}  // namespace
-
-void on_ranks(int size, const std::function<void(Comm&)>& rank) {
-  std::vector<std::unique_ptr<Comm>> comms = make_thread_comms(size);
-  run_threads(
-      comms.size(), [&](std::size_t r) { return std::move(comms[r]); }, rank);
-}
-
 TokenId arg_max(const Row& row) {
   return static_cast<TokenId>(std::max_element(row.begin(), row.end()) - row.begin());
-}
-
-float margin(const Row& row) {
-  Row sorted = row;
-  std::partial_sort(sorted.begin(), sorted.begin() + 2, sorted.end(), std::greater<>());
-  return sorted[0] - sorted[1];
 }
 
 float max_difference(std::span<const float> a, std::span<const float> b) {

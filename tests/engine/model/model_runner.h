@@ -3,9 +3,10 @@
 #pragma once
 
 #include <filesystem>
-#include <functional>
 #include <map>
 #include <memory>
+#include <span>
+#include <string>
 #include <vector>
 
 #include "engine/model/model.h"
@@ -17,6 +18,7 @@ struct Chunk {
   int seq = 0;
   std::vector<TokenId> tokens;
   bool all_logits = false;  // else of the last token only
+  bool no_logits = false;
 };
 
 using Row = std::vector<float>;
@@ -70,13 +72,7 @@ class ModelRunner {
   std::vector<std::pair<std::int32_t, std::int32_t>> slot_copies_;
 };
 
-// Runs `rank` on `size` threads with communicators of one process; rethrows the first error.
-void on_ranks(int size, const std::function<void(Comm& comm)>& rank);
-// The same over TCP between loopback addresses.
-void on_tcp_ranks(int size, const std::function<void(Comm& comm)>& rank);
-
 TokenId arg_max(const Row& row);
-float margin(const Row& row);  // largest minus second largest
 float max_difference(std::span<const float> a, std::span<const float> b);
 float max_magnitude(std::span<const float> a);
 
