@@ -45,7 +45,7 @@ fuzz() {
 }
 
 for program in "$build"/tests/fuzz/fuzz_*; do
-  [ -x "$program" ] && [ -f "$program" ] || continue
+  if [ ! -f "$program" ] || [ ! -x "$program" ]; then continue; fi
   name="$(basename "$program")"
   name="${name#fuzz_}"
   if [ $# -gt 0 ] && [[ " $* " != *" $name "* ]]; then continue; fi
