@@ -148,7 +148,10 @@ int run(const Flags& flags) {
     lost = true;
     kill(getpid(), SIGUSR1);
   };
-  kube::LeaderElector elector(*client, election);
+  // A client of its own: renewing must not wait for a request that hangs or is repeated.
+  const std::unique_ptr<kube::Client> election_client =
+      kube::connect(cluster, kube::client_options_for(election.times, client_options));
+  kube::LeaderElector elector(*election_client, election);
   leadership = &elector;
   controller.start();
   common::log_info("operator started", {{"cluster", cluster.origin}, {"identity", name}});

@@ -83,7 +83,13 @@ pid_t spawn(const std::string& command, const std::vector<std::string>& args,
   posix_spawn_file_actions_adddup2(&actions, err.write_end.get(), 2);
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);  // so that its own children can be killed too
+  // A group of its own, so that its children can be killed too; signals as any program expects them at its start.
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+  sigset_t signals;
+  sigemptyset(&signals);
+  posix_spawnattr_setsigmask(&attributes, &signals);
+  sigaddset(&signals, SIGPIPE);
+  posix_spawnattr_setsigdefault(&attributes, &signals);
   pid_t pid = 0;
   const int error =
       posix_spawnp(&pid, command.c_str(), &actions, &attributes, pointers(words).data(), pointers(env).data());

@@ -310,6 +310,15 @@ TEST(ClientRequest, RepeatsACreateThatABusyServerTurnedAway) {
   EXPECT_EQ(client_of(server)->create(kPod, Object(kPod, {"default", "a"})).resource_version(), "5");
 }
 
+TEST(ClientRequest, SurvivesAServerThatClosesIdleConnections) {
+  ScriptedServer server([](ScriptedConnection& connection, const ScriptedRequest&, int) {
+    connection.respond(200, pod_json("a", 5));
+    connection.cut();  // keep-alive was promised
+  });
+  const auto client = client_of(server);
+  for (int i = 0; i < 5; ++i) EXPECT_TRUE(client->get(kPod, {"default", "a"}));
+}
+
 TEST(ClientRequest, EndsAfterItsLimitHoweverSlowlyBytesDripIn) {
   ClientOptions options = quick();
   options.request_limit = 300ms;
