@@ -12,13 +12,13 @@
 namespace millrace::engine {
 
 struct StepInputs {
-  std::vector<TokenId> token_ids;       // (tokens) in sequence order
-  std::vector<std::int32_t> positions;  // (tokens) rotary position of each token
-  std::vector<std::int32_t> row_begin;  // (seqs + 1): sequence s owns rows [row_begin[s], row_begin[s + 1])
-  std::vector<std::int32_t> context;    // (seqs): tokens already in the caches; 0 means: start from zero state
-  std::vector<std::int32_t> blocks;     // (seqs, max_blocks): KV block of every block_size tokens; unused entries -1
-  std::int32_t max_blocks = 0;          // columns of `blocks`
-  std::vector<std::int32_t> slots;      // (seqs): Gated DeltaNet state slot; empty when the model has no such layers
+  std::vector<TokenId> token_ids;        // (tokens) in sequence order
+  std::vector<std::int32_t> positions;   // (tokens) rotary position of each token
+  std::vector<std::int32_t> row_begin;   // (seqs + 1): sequence s owns rows [row_begin[s], row_begin[s + 1])
+  std::vector<std::int32_t> context;     // (seqs): tokens already in the caches; 0 means: start from zero state
+  std::vector<std::int32_t> blocks;      // (seqs, max_blocks): KV block of every block_size tokens; unused entries -1
+  std::int32_t max_blocks = 0;           // columns of `blocks`
+  std::vector<std::int32_t> slots;       // (seqs): Gated DeltaNet state slot; empty when the model has no such layers
   std::vector<std::int32_t> logit_rows;  // rows whose logits are wanted, ascending
   // State slots to copy (from, to) before the step's first operation: snapshot and restore.
   std::vector<std::pair<std::int32_t, std::int32_t>> slot_copies;
@@ -36,13 +36,13 @@ struct SamplingRow {
   float presence_penalty = 0.0F;
   float frequency_penalty = 0.0F;
   float repetition_penalty = 1.0F;
-  std::uint64_t seed = 0;      // the draw is a pure function of (seed, step_index, logits)
-  std::uint64_t step_index = 0;  // number of tokens this sequence has generated
-  std::span<const TokenId> prompt;  // for the repetition penalty
-  std::span<const TokenId> output;  // for all three penalties
-  std::span<const std::pair<TokenId, float>> logit_bias;
-  std::span<const TokenId> banned;  // set to minus infinity (stop ids while min_tokens is not reached)
-  std::int32_t num_logprobs = -1;   // -1: none; 0: the drawn token's; n: and the n most likely
+  std::uint64_t seed = 0;                // the draw is a pure function of (seed, step_index, logits)
+  std::uint64_t step_index = 0;          // number of tokens this sequence has generated
+  std::span<const TokenId> prompt = {};  // for the repetition penalty
+  std::span<const TokenId> output = {};  // for all three penalties
+  std::span<const std::pair<TokenId, float>> logit_bias = {};
+  std::span<const TokenId> banned = {};  // set to minus infinity (stop ids while min_tokens is not reached)
+  std::int32_t num_logprobs = -1;        // -1: none; 0: the drawn token's; n: and the n most likely
 };
 
 struct TokenLogprob {
@@ -52,9 +52,9 @@ struct TokenLogprob {
 
 struct SampledToken {
   TokenId token = 0;
-  float logprob = 0.0F;             // of `token`; 0 when not asked for
-  std::vector<TokenLogprob> top;    // most likely first
-  bool finite = true;               // false: the logits held NaN or infinity; the sequence must fail, not the process
+  float logprob = 0.0F;           // of `token`; 0 when not asked for
+  std::vector<TokenLogprob> top;  // most likely first
+  bool finite = true;             // false: the logits held NaN or infinity; the sequence must fail, not the process
 };
 
 }  // namespace millrace::engine

@@ -9,7 +9,9 @@ namespace millrace::engine {
 
 enum class DType : std::uint8_t { kF32, kBF16, kF16, kI32 };
 
-constexpr std::size_t size_of(DType dtype) { return dtype == DType::kBF16 || dtype == DType::kF16 ? 2 : 4; }
+constexpr std::size_t size_of(DType dtype) {
+  return dtype == DType::kBF16 || dtype == DType::kF16 ? 2 : 4;
+}
 
 // A matrix in device memory: `rows` x `cols`, rows `stride` elements apart. Not owning. `data` is a device address:
 // only a Backend or a Comm dereferences it.

@@ -130,8 +130,8 @@ void prepare_token(const AttentionJob& job, std::int64_t seq, std::int64_t row, 
   const std::int64_t dim = job.shape.head_dim;
   for (std::int64_t j = 0; j < rotation.half; ++j) {
     const float angle = static_cast<float>(job.step.positions.data()[row]) * job.inv_freq[j];
-    rotation.cosines[j] = __builtin_cosf(angle);
-    rotation.sines[j] = __builtin_sinf(angle);
+    rotation.cosines[j] = job.shape.rope_scale * __builtin_cosf(angle);
+    rotation.sines[j] = job.shape.rope_scale * __builtin_sinf(angle);
   }
   const std::int64_t offset = position % job.cache.shape().block_size * dim;
   for (std::int64_t h = 0; h < job.shape.kv_heads; ++h) {

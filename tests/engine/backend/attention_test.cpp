@@ -39,8 +39,9 @@ class NaiveAttention {
     for (std::size_t j = 0; j < half; ++j) {
       double angle = static_cast<float>(t) * w_.inv_freq.values[j];
       double a = x[j], b = x[j + half];
-      x[j] = a * std::cos(angle) - b * std::sin(angle);
-      x[j + half] = b * std::cos(angle) + a * std::sin(angle);
+      double cosine = s_.rope_scale * std::cos(angle), sine = s_.rope_scale * std::sin(angle);
+      x[j] = a * cosine - b * sine;
+      x[j + half] = b * cosine + a * sine;
     }
     return x;
   }
@@ -160,6 +161,11 @@ TEST_P(Attention, HasTheHeadLayoutsOfTheFamily) {
 
 TEST_P(Attention, RunsWithoutGateAndNormsAndWithFullRotary) {
   check({10, 2, 128, 128, false, 1e-5F}, 16, {{19, 3}, {1, 1}}, false);
+}
+
+TEST_P(Attention, ScalesTheRotatedPart) {
+  check({4, 2, 128, 128, false, 1e-6F, 1.25F}, 16, {{19}, {1}}, false);
+  check({4, 2, 64, 16, true, 1e-6F, 0.8F}, 16, {{19}, {1}});
 }
 
 TEST_P(Attention, TakesAnyBlockSizeAndSmallHeads) {

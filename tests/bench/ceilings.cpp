@@ -1,0 +1,127 @@
+#include "tests/bench/ceilings.h"
+
+#include <barrier>
+#include <chrono>
+#include <cstdint>
+#include <thread>
+#include <vector>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace millrace::bench {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// Runs body(thread) on every thread after a common start; returns the seconds until the last is done.
+template <typename Body>
+double seconds_of(int threads, const Body& body) {
+  std::barrier start(threads + 1);
+  std::vector<std::thread> workers;
+  for (int i = 0; i < threads; ++i) {
+    workers.emplace_back([&, i] {
+      start.arrive_and_wait();
+      body(i);
+    });
+  }
+  const auto begin = Clock::now();
+  start.arrive_and_wait();
+  for (std::thread& worker : workers) worker.join();
+  return std::chrono::duration<double>(Clock::now() - begin).count();
+}
+
+constexpr std::int64_t kFmaRounds = 1'000'000;
+constexpr int kChains = 24;  // hides the latency of two units with room to spare
+
+#if defined(__x86_64__)
+__attribute__((target("avx512f"))) double run_fma_avx512() {
+  __m512 sums[kChains];
+  for (__m512& sum : sums) sum = _mm512_setzero_ps();
+  const __m512 factor = _mm512_set1_ps(0.999F);
+  for (std::int64_t i = 0; i < kFmaRounds; ++i) {
+#pragma GCC unroll 24
+    for (int c = 0; c < kChains; ++c) {
+      sums[c] = _mm512_fmadd_ps(sums[c], factor, factor);
+      asm volatile("" : "+v"(sums[c]));
+    }
+  }
+  double total = 0.0;
+  for (const __m512& sum : sums) total += sum[0];
+  return total;
+}
+
+__attribute__((target("avx2,fma"))) double run_fma_avx2() {
+  constexpr int kAvx2Chains = 12;  // 16 registers
+  __m256 sums[kAvx2Chains];
+  for (__m256& sum : sums) sum = _mm256_setzero_ps();
+  const __m256 factor = _mm256_set1_ps(0.999F);
+  for (std::int64_t i = 0; i < 2 * kFmaRounds; ++i) {
+#pragma GCC unroll 12
+    for (int c = 0; c < kAvx2Chains; ++c) {
+      sums[c] = _mm256_fmadd_ps(sums[c], factor, factor);
+      asm volatile("" : "+x"(sums[c]));
+    }
+  }
+  double total = 0.0;
+  for (const __m256& sum : sums) total += sum[0];
+  return total;
+}
+
+struct FmaLoop {
+  double (*run)();
+  int lanes;
+};
+
+FmaLoop pick_fma_loop() {
+  if (__builtin_cpu_supports("avx512f")) return {run_fma_avx512, 16};
+  return {run_fma_avx2, 8};
+}
+#endif
+
+std::uint64_t read_all(const std::byte* memory, std::size_t bytes) {
+  const auto* words = reinterpret_cast<const std::uint64_t*>(memory);
+  std::uint64_t sums[8] = {};
+  for (std::size_t i = 0; i + 8 <= bytes / 8; i += 8) {
+    for (std::size_t j = 0; j < 8; ++j) sums[j] += words[i + j];
+  }
+  std::uint64_t total = 0;
+  for (std::uint64_t sum : sums) total += sum;
+  return total;
+}
+
+}  // namespace
+
+ReadBandwidth::ReadBandwidth(int threads, std::size_t bytes) : threads_(threads), memory_(bytes) {
+  for (std::size_t i = 0; i < bytes; i += 4096)
+    memory_.data()[i] = std::byte{1};  // real pages, not the shared zero page
+}
+
+double ReadBandwidth::bytes_per_second() const {
+  std::vector<std::uint64_t> sums(static_cast<std::size_t>(threads_));
+  const std::size_t share = memory_.bytes() / static_cast<std::size_t>(threads_) / 4096 * 4096;
+  const double seconds = seconds_of(threads_, [&](int i) {
+    auto index = static_cast<std::size_t>(i);
+    sums[index] = read_all(memory_.data() + index * share, share);
+  });
+  volatile std::uint64_t sink = sums[0];  // the reads must happen
+  static_cast<void>(sink);
+  return static_cast<double>(share) * threads_ / seconds;
+}
+
+double fma_per_second(int threads) {
+#if defined(__x86_64__)
+  const FmaLoop loop = pick_fma_loop();
+  std::vector<double> sums(static_cast<std::size_t>(threads));
+  const double seconds = seconds_of(threads, [&](int i) { sums[static_cast<std::size_t>(i)] = loop.run(); });
+  volatile double sink = sums[0];
+  static_cast<void>(sink);
+  return static_cast<double>(kFmaRounds) * kChains * 16 * threads / seconds;
+#else
+  static_cast<void>(threads);
+  return 0.0;  // no loop for this architecture: ratios to it are not reported
+#endif
+}
+
+}  // namespace millrace::bench
