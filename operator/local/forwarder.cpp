@@ -1,5 +1,7 @@
 #include "operator/local/forwarder.h"
 
+#include <utility>  // Boost 1.74 uses std::exchange without it
+
 #include <array>
 #include <boost/asio.hpp>
 #include <thread>

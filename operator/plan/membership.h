@@ -27,9 +27,16 @@ struct GroupShape {
   std::int32_t pods() const { return tensor_parallel / ranks_per_pod; }
 };
 
-// What to push to every member now; empty when a generation is in force, or when a member is missing or silent.
-// `retry_failed`: enough time has passed since the last attempt to start a group that failed.
+// What was done for the group before, as far as this process knows.
+struct MembershipHistory {
+  std::int64_t pushed = 0;  // the highest generation given to the members; 0: not known
+  bool settled = true;      // enough time has passed since then for every member to have noticed
+  bool rested = true;       // enough time has passed since then to try something that did not work again
+};
+
+// What to push to every member now; empty when a generation is in force or being taken up, or when a member is missing
+// or silent. An agent reports an older generation while it is busy ending that one: it is given time.
 std::optional<common::GroupMembership> next_membership(const GroupShape& shape, const std::vector<MemberView>& members,
-                                                       bool retry_failed);
+                                                       const MembershipHistory& history);
 
 }  // namespace millrace::controller

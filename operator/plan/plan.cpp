@@ -27,6 +27,7 @@ class Builder {
     for (const Retirement& retirement : rollout.retire) retire(retirement);
     for (const NewGroup& group : rollout.create) create(group);
     for (const GroupView& group : observed_.groups) {
+      wait_for_time(group);
       if (group.terminating()) continue;
       if (group.retiring()) {
         drain(group);
@@ -51,6 +52,15 @@ class Builder {
 
   void wait_at_most(milliseconds time) {
     if (time.count() > 0 && (plan_.look_again.count() == 0 || time < plan_.look_again)) plan_.look_again = time;
+  }
+
+  // What facts_of() makes of the group can change by time alone.
+  void wait_for_time(const GroupView& group) {
+    const auto until = [&](TimePoint time) { wait_at_most(std::chrono::ceil<milliseconds>(time - now_)); };
+    const bool lost = group.revision != revision_ && group.was_routable() && !group.routable() && !group.retiring();
+    if (lost) until(group.leader()->gate_since + kPatience + milliseconds(1));
+    if (!group.terminating()) return;
+    for (const PodView& pod : group.pods) until(*pod.gone_by + kOverdue + milliseconds(1));
   }
 
   bool is_retired_now(const GroupView& group) const {

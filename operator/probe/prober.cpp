@@ -51,15 +51,16 @@ void Prober::watch(const kube::ObjectKey& deployment, std::vector<ProbeGroup> gr
   }
   std::erase_if(entries_,
                 [&](const auto& item) { return item.second.deployment == deployment && !wanted.contains(item.first); });
-  prune_locked();
+  know_only_watched_locked();
   changed_.notify_all();
 }
 
-void Prober::prune_locked() {
+void Prober::know_only_watched_locked() {
   std::set<std::string> uids;
   for (const auto& [name, entry] : entries_) {
     for (const ProbePod& pod : entry.group.pods) uids.insert(pod.uid);
   }
+  for (const std::string& uid : uids) known_.try_emplace(uid);
   std::erase_if(known_, [&](const auto& item) { return !uids.contains(item.first); });
 }
 
@@ -97,7 +98,7 @@ void Prober::run() {
     const Entry copy = next->second;
     const std::string name = next->first;
     lock.unlock();
-    probe(copy.deployment, copy.group, copy.started_at, name);
+    probe(name, copy);
     lock.lock();
     if (const auto entry = entries_.find(name); entry != entries_.end()) entry->second.busy = false;
     changed_.notify_one();
@@ -105,30 +106,34 @@ void Prober::run() {
 }
 
 // Asking, deciding and pushing go together, so that a decision is never made on an answer from before the last push.
-void Prober::probe(const kube::ObjectKey& deployment, const ProbeGroup& group, Clock::time_point started_at,
-                   const std::string& entry) {
+void Prober::probe(const std::string& name, const Entry& entry) {
   bool changed = false;
   std::vector<MemberView> members;
-  for (const ProbePod& pod : group.pods) {
+  for (const ProbePod& pod : entry.group.pods) {
     MemberView member;
-    changed = ask(group, pod, member) || changed;
+    changed = ask(entry.group, pod, member) || changed;
     members.push_back(std::move(member));
   }
-  if (group.drain) {
-    tell_to_drain(group, members);
+  if (entry.group.drain) {
+    tell_to_drain(entry.group, members);
   } else {
-    const bool retry = Clock::now() - started_at >= options_.retry_failed_group;
-    if (const auto membership = next_membership(group.shape, members, retry)) {
-      push(group, *membership);
-      const std::lock_guard lock(mutex_);
-      const auto found = entries_.find(entry);
-      if (found != entries_.end()) {
-        found->second.started_at = Clock::now();
-        found->second.due = Clock::now() + options_.period / 4;  // soon: it was just told something
-      }
-    }
+    start_group(name, entry, members);
   }
-  if (changed && options_.on_change) options_.on_change(deployment);
+  if (changed && options_.on_change) options_.on_change(entry.deployment);
+}
+
+void Prober::start_group(const std::string& name, const Entry& entry, const std::vector<MemberView>& members) {
+  const auto since = Clock::now() - entry.pushed_at;
+  const MembershipHistory history{entry.pushed, since >= options_.settle, since >= options_.rest};
+  const auto membership = next_membership(entry.group.shape, members, history);
+  if (!membership) return;
+  push(entry.group, *membership);
+  const std::lock_guard lock(mutex_);
+  const auto found = entries_.find(name);
+  if (found == entries_.end()) return;
+  found->second.pushed = membership->generation;
+  found->second.pushed_at = Clock::now();
+  found->second.due = Clock::now() + options_.period / 4;  // soon: it was just told something
 }
 
 bool Prober::ask(const ProbeGroup& group, const ProbePod& pod, MemberView& member) {
@@ -142,7 +147,9 @@ bool Prober::ask(const ProbeGroup& group, const ProbePod& pod, MemberView& membe
     error = failure.what();
   }
   const std::lock_guard lock(mutex_);
-  Known& known = known_[pod.uid];
+  const auto entry = known_.find(pod.uid);
+  if (entry == known_.end()) return false;  // no longer watched
+  Known& known = entry->second;
   const bool was_answered = known.answered_at.has_value();
   bool changed = known.error.empty() != error.empty();
   known.error = error;

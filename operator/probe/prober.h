@@ -49,7 +49,8 @@ class AgentProbe {
 
 struct ProberOptions {
   std::chrono::milliseconds period{1'000};
-  std::chrono::milliseconds retry_failed_group{10'000};  // between two attempts to start a group that failed
+  std::chrono::milliseconds settle{2'000};  // until every member of a group has noticed its membership
+  std::chrono::milliseconds rest{10'000};   // between two attempts to start a group that does not come up
   int threads = 8;
   // Something changed that a plan may depend on. Called on the prober's threads.
   std::function<void(const kube::ObjectKey&)> on_change;
@@ -80,17 +81,18 @@ class Prober final : public AgentProbe {
     ProbeGroup group;
     Clock::time_point due;
     bool busy = false;
-    Clock::time_point started_at{};  // when a membership was last pushed
+    std::int64_t pushed = 0;        // generation of the last membership that was pushed
+    Clock::time_point pushed_at{};  // and when
   };
   using Entries = std::map<std::string, Entry>;  // by namespace and group name
 
   void run();
-  void probe(const kube::ObjectKey& deployment, const ProbeGroup& group, Clock::time_point started_at,
-             const std::string& entry);
+  void probe(const std::string& name, const Entry& entry);
+  void start_group(const std::string& name, const Entry& entry, const std::vector<MemberView>& members);
   bool ask(const ProbeGroup& group, const ProbePod& pod, MemberView& member);
   void push(const ProbeGroup& group, const common::GroupMembership& membership);
   void tell_to_drain(const ProbeGroup& group, const std::vector<MemberView>& members);
-  void prune_locked();
+  void know_only_watched_locked();
 
   AgentClient& agents_;
   const ProberOptions options_;

@@ -49,7 +49,7 @@ Reconciler::Reconciler(kube::Client& client, const ClusterReader& cache, AgentPr
 Result Reconciler::reconcile(const kube::ObjectKey& key) {
   const kube::ObjectPtr object = cache_.get(kube::kModelDeployment, key);
   if (!object || object->is_deleted()) {  // owner references and garbage collection do the rest
-    probe_.watch(key, {});
+    forget(key);
     return {};
   }
   ParsedSpec parsed = parse_spec(*object, UnknownFields::kIgnore);
@@ -76,6 +76,12 @@ Result Reconciler::reconcile(const kube::ObjectKey& key) {
   write_status(*object, status);
   if (!outcome.error.empty()) throw common::Error(Code::kUnavailable, outcome.error);
   return {outcome.stale ? kLookAgainSoon : outcome.plan.look_again};
+}
+
+void Reconciler::forget(const kube::ObjectKey& key) {
+  probe_.watch(key, {});
+  const std::lock_guard lock(tokens_mutex_);
+  tokens_.erase(key);
 }
 
 Reconciler::Outcome Reconciler::carry_out(const kube::Object& object, const Parent& parent) {
@@ -144,8 +150,8 @@ void Reconciler::remove_old_config_maps(const Parent& parent, const Observed& ob
 std::string Reconciler::ensure_token(const Parent& parent, bool check) {
   {
     const std::lock_guard lock(tokens_mutex_);
-    const auto found = tokens_.find(parent.uid);
-    if (!check && found != tokens_.end()) return found->second;
+    const auto found = tokens_.find(parent.key);
+    if (!check && found != tokens_.end() && found->second.uid == parent.uid) return found->second.token;
   }
   const kube::ObjectKey key{parent.key.ns, admin_secret_name(parent.key)};
   std::optional<kube::Object> secret = client_.get(kube::kSecret, key);
@@ -156,7 +162,8 @@ std::string Reconciler::ensure_token(const Parent& parent, bool check) {
                                                     ": delete it, and the operator makes it anew");
   }
   const std::lock_guard lock(tokens_mutex_);
-  return tokens_[parent.uid] = *token;
+  tokens_[parent.key] = {parent.uid, *token};
+  return *token;
 }
 
 void Reconciler::act(const kube::Object& object, const Parent& parent, Outcome& outcome) {

@@ -44,6 +44,7 @@ class Reconciler {
     bool stale = false;  // something was not as observed: look again soon
   };
 
+  void forget(const kube::ObjectKey& key);
   Outcome carry_out(const kube::Object& object, const Parent& parent);
   Observed observe(const ClusterReader& from, const kube::Object& object) const;
   void apply_children(const Parent& parent);
@@ -65,7 +66,11 @@ class Reconciler {
   const ReconcilerOptions options_;
 
   std::mutex tokens_mutex_;
-  std::map<std::string, std::string> tokens_;  // by uid of the deployment
+  struct KnownToken {
+    std::string uid;  // of the deployment
+    std::string token;
+  };
+  std::map<kube::ObjectKey, KnownToken> tokens_;  // by deployment
 };
 
 }  // namespace millrace::controller

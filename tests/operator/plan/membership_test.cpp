@@ -20,7 +20,7 @@ MemberView member(int index, std::int64_t generation, AgentPhase phase = AgentPh
 const GroupShape kTwoPods{"m-r1-0", 4, 2, 2};
 
 TEST(Membership, StartsWithGenerationOneWhenEveryMemberAnswers) {
-  const auto next = next_membership(kTwoPods, {member(1, 0), member(0, 0)}, true);
+  const auto next = next_membership(kTwoPods, {member(1, 0), member(0, 0)}, {});
   ASSERT_TRUE(next);
   EXPECT_EQ(next->generation, 1);
   EXPECT_EQ(next->tensor_parallel, 4);
@@ -31,30 +31,44 @@ TEST(Membership, StartsWithGenerationOneWhenEveryMemberAnswers) {
 }
 
 TEST(Membership, WaitsForMembersThatAreMissingOrSilent) {
-  EXPECT_FALSE(next_membership(kTwoPods, {member(0, 0)}, true));
+  EXPECT_FALSE(next_membership(kTwoPods, {member(0, 0)}, {}));
   MemberView silent = member(1, 0);
   silent.answered = false;
-  EXPECT_FALSE(next_membership(kTwoPods, {member(0, 0), silent}, true));
+  EXPECT_FALSE(next_membership(kTwoPods, {member(0, 0), silent}, {}));
 }
 
 TEST(Membership, LeavesAGenerationInForceAlone) {
-  EXPECT_FALSE(next_membership(kTwoPods, {member(0, 3), member(1, 3)}, true));
+  EXPECT_FALSE(next_membership(kTwoPods, {member(0, 3), member(1, 3)}, {}));
 }
 
 TEST(Membership, GivesEverybodyANewGenerationWhenOneMemberRestarted) {
-  const auto next = next_membership(kTwoPods, {member(0, 3), member(1, 0)}, false);
+  const auto next = next_membership(kTwoPods, {member(0, 3), member(1, 0)}, {3, true, false});
   ASSERT_TRUE(next);
   EXPECT_EQ(next->generation, 4);
 }
 
 TEST(Membership, StartsAFailedGroupAnewAfterAPause) {
   const std::vector<MemberView> members{member(0, 3, AgentPhase::kFailed), member(1, 3)};
-  EXPECT_FALSE(next_membership(kTwoPods, members, false));
-  ASSERT_TRUE(next_membership(kTwoPods, members, true));
+  EXPECT_FALSE(next_membership(kTwoPods, members, {3, true, false}));
+  ASSERT_TRUE(next_membership(kTwoPods, members, {}));
+}
+
+TEST(Membership, GivesABusyMemberTimeToTakeUpTheLastOne) {
+  const std::vector<MemberView> members{member(0, 3, AgentPhase::kLoading), member(1, 4)};
+  EXPECT_FALSE(next_membership(kTwoPods, members, {4, true, false}));
+  const auto next = next_membership(kTwoPods, members, {4, true, true});
+  ASSERT_TRUE(next);
+  EXPECT_EQ(next->generation, 5);
+}
+
+TEST(Membership, NeverGoesBackBehindWhatWasPushed) {
+  const auto next = next_membership(kTwoPods, {member(0, 3), member(1, 0)}, {7, true, false});
+  ASSERT_TRUE(next);
+  EXPECT_EQ(next->generation, 8);
 }
 
 TEST(Membership, DoesNotDisturbAGroupThatDrains) {
-  EXPECT_FALSE(next_membership(kTwoPods, {member(0, 3, AgentPhase::kDraining), member(1, 0)}, true));
+  EXPECT_FALSE(next_membership(kTwoPods, {member(0, 3, AgentPhase::kDraining), member(1, 0)}, {}));
 }
 
 }  // namespace

@@ -1,0 +1,133 @@
+#include "operator/probe/prober.h"
+
+#include <gtest/gtest.h>
+
+#include <condition_variable>
+
+#include "tests/operator/reconcile/fake_agents.h"
+
+namespace millrace::controller {
+namespace {
+
+using common::AgentPhase;
+using testing::FakeAgents;
+
+const kube::ObjectKey kDeployment{"default", "m"};
+
+class ProberTest : public ::testing::Test {
+ protected:
+  ProberTest() {
+    options_.period = std::chrono::milliseconds(5);
+    options_.settle = std::chrono::milliseconds(0);
+    options_.rest = std::chrono::milliseconds(20);
+    options_.threads = 2;
+    options_.on_change = [this](const kube::ObjectKey&) {
+      const std::lock_guard lock(mutex_);
+      ++changes_;
+      changed_.notify_all();
+    };
+  }
+
+  static ProbeGroup group(int pods, bool drain = false) {
+    ProbeGroup result;
+    result.shape = {"m-r-0", pods, 1, 1};
+    result.token = "t";
+    result.drain = drain;
+    for (int i = 0; i < pods; ++i) {
+      result.pods.push_back({"uid-" + std::to_string(i), "ip-" + std::to_string(i), i});
+    }
+    return result;
+  }
+
+  // Waits until `holds`; on_change wakes it.
+  template <typename Condition>
+  bool eventually(Condition&& holds) {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    std::unique_lock lock(mutex_);
+    while (std::chrono::steady_clock::now() < end) {
+      lock.unlock();
+      const bool held = holds();
+      lock.lock();
+      if (held) return true;
+      changed_.wait_for(lock, std::chrono::milliseconds(5));
+    }
+    return false;
+  }
+
+  FakeAgents agents_;
+  ProberOptions options_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  int changes_ = 0;
+};
+
+bool is_in(const Prober& prober, const std::string& uid, AgentPhase phase) {
+  const auto evidence = prober.evidence(uid);
+  return evidence && evidence->answered && evidence->status.phase == phase;
+}
+
+TEST_F(ProberTest, GivesAGroupItsMembershipOnceAllPodsAnswer) {
+  Prober prober(agents_, options_);
+  agents_.start("ip-0");
+  prober.watch(kDeployment, {group(2)});
+  ASSERT_TRUE(eventually([&] { return is_in(prober, "uid-0", AgentPhase::kWaitingForGroup); }));
+  EXPECT_TRUE(agents_.pushes("ip-0").empty());
+  agents_.start("ip-1");
+  ASSERT_TRUE(eventually([&] { return is_in(prober, "uid-1", AgentPhase::kServing); }));
+  EXPECT_EQ(agents_.pushes("ip-0").size(), 1U);
+  EXPECT_EQ(agents_.pushes("ip-1").at(0).peers.size(), 2U);
+}
+
+TEST_F(ProberTest, StartsTheWholeGroupAnewWhenOneAgentRestarted) {
+  Prober prober(agents_, options_);
+  agents_.start("ip-0");
+  agents_.start("ip-1");
+  prober.watch(kDeployment, {group(2)});
+  ASSERT_TRUE(eventually([&] { return is_in(prober, "uid-1", AgentPhase::kServing); }));
+  agents_.start("ip-1");
+  ASSERT_TRUE(eventually([&] { return agents_.pushes("ip-0").size() == 2; }));
+  EXPECT_EQ(agents_.pushes("ip-0").back().generation, 2);
+}
+
+TEST_F(ProberTest, TriesAFailedGroupAgain) {
+  agents_.start_into(AgentPhase::kFailed);
+  agents_.start("ip-0");
+  Prober prober(agents_, options_);
+  prober.watch(kDeployment, {group(1)});
+  ASSERT_TRUE(eventually([&] { return agents_.pushes("ip-0").size() >= 2; }));
+  agents_.start_into(AgentPhase::kServing);
+  EXPECT_TRUE(eventually([&] { return is_in(prober, "uid-0", AgentPhase::kServing); }));
+}
+
+TEST_F(ProberTest, TellsTheLeaderToDrain) {
+  agents_.start("ip-0");
+  agents_.start("ip-1");
+  Prober prober(agents_, options_);
+  prober.watch(kDeployment, {group(2)});
+  ASSERT_TRUE(eventually([&] { return is_in(prober, "uid-0", AgentPhase::kServing); }));
+  prober.watch(kDeployment, {group(2, true)});
+  EXPECT_TRUE(eventually([&] { return is_in(prober, "uid-0", AgentPhase::kDraining); }));
+  EXPECT_TRUE(is_in(prober, "uid-1", AgentPhase::kServing)) << "followers work until the leader has finished";
+}
+
+TEST_F(ProberTest, KeepsTheLastAnswerOfAnAgentThatFellSilentAndSaysWhy) {
+  agents_.start("ip-0");
+  Prober prober(agents_, options_);
+  prober.watch(kDeployment, {group(1)});
+  ASSERT_TRUE(eventually([&] { return is_in(prober, "uid-0", AgentPhase::kServing); }));
+  agents_.stop("ip-0");
+  ASSERT_TRUE(eventually([&] { return !prober.evidence("uid-0")->error.empty(); }));
+  EXPECT_TRUE(is_in(prober, "uid-0", AgentPhase::kServing));
+}
+
+TEST_F(ProberTest, ForgetsWhatIsNoLongerWatched) {
+  agents_.start("ip-0");
+  Prober prober(agents_, options_);
+  prober.watch(kDeployment, {group(1)});
+  ASSERT_TRUE(eventually([&] { return prober.evidence("uid-0").has_value(); }));
+  prober.watch(kDeployment, {});
+  EXPECT_TRUE(eventually([&] { return !prober.evidence("uid-0").has_value(); }));
+}
+
+}  // namespace
+}  // namespace millrace::controller

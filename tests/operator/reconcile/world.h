@@ -1,0 +1,204 @@
+// A cluster in memory, a clock that only moves when told, a kubelet and agents that the test plays, and a reconciler
+// that reads the cluster itself. Everything happens on the test's thread, step by step.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "operator/api/labels.h"
+#include "operator/kube/timestamp.h"
+#include "operator/local/memory_cluster.h"
+#include "operator/plan/membership.h"
+#include "operator/reconcile/reconciler.h"
+
+namespace millrace::controller::testing {
+
+// Passes everything on; counts writes, and can break at the n-th.
+class CountingClient final : public kube::Client {
+ public:
+  explicit CountingClient(kube::Client& inner) : inner_(inner) {}
+
+  int writes = 0;
+  int break_at = -1;  // this write throws instead; with `after`, it happens and then throws
+  bool after = false;
+
+  std::optional<kube::Object> get(const kube::ResourceKind& kind, const kube::ObjectKey& key) override {
+    return inner_.get(kind, key);
+  }
+  kube::ListResult list(const kube::ResourceKind& kind, const kube::ListOptions& options) override {
+    return inner_.list(kind, options);
+  }
+  kube::Object create(const kube::ResourceKind& kind, const kube::Object& object) override {
+    return write([&] { return inner_.create(kind, object); });
+  }
+  using Client::apply;
+  kube::Object apply(const kube::ResourceKind& kind, const kube::Object& object,
+                     const kube::ApplyOptions& options) override {
+    return write([&] { return inner_.apply(kind, object, options); });
+  }
+  using Client::patch;
+  kube::Object patch(const kube::ResourceKind& kind, const kube::ObjectKey& key, const kube::Json& merge_patch,
+                     const kube::PatchOptions& options) override {
+    return write([&] { return inner_.patch(kind, key, merge_patch, options); });
+  }
+  using Client::remove;
+  bool remove(const kube::ResourceKind& kind, const kube::ObjectKey& key, const kube::RemoveOptions& options) override {
+    return write([&] { return inner_.remove(kind, key, options); });
+  }
+  kube::WatchOutcome watch(const kube::ResourceKind& kind, const kube::WatchOptions& options,
+                           const kube::WatchHandler& handler, std::stop_token stop) override {
+    return inner_.watch(kind, options, handler, stop);
+  }
+  kube::Eviction evict(const kube::ObjectKey& pod, std::optional<std::int64_t> grace_period) override {
+    return inner_.evict(pod, grace_period);
+  }
+
+ private:
+  template <typename Write>
+  auto write(Write&& action) {
+    const bool breaks = writes++ == break_at;
+    const kube::ApiError lost(common::Code::kUnavailable, 0, "", "the connection broke");
+    if (breaks && !after) throw lost;
+    auto result = action();
+    if (breaks) throw lost;
+    return result;
+  }
+
+  kube::Client& inner_;
+};
+
+// Evidence as the test says it is; remembers what it was told to watch.
+class FakeProbe final : public AgentProbe {
+ public:
+  void watch(const kube::ObjectKey& deployment, std::vector<ProbeGroup> groups) override {
+    watched[deployment] = std::move(groups);
+  }
+  std::optional<AgentEvidence> evidence(const std::string& pod_uid) const override {
+    const auto found = known.find(pod_uid);
+    return found == known.end() ? std::nullopt : std::optional(found->second);
+  }
+  bool is_draining(const std::string& group) const {
+    for (const auto& [key, groups] : watched) {
+      for (const ProbeGroup& watched_group : groups) {
+        if (watched_group.shape.name == group && watched_group.drain) return true;
+      }
+    }
+    return false;
+  }
+
+  std::map<kube::ObjectKey, std::vector<ProbeGroup>> watched;
+  std::map<std::string, AgentEvidence> known;  // by pod uid
+};
+
+class World {
+ public:
+  World() {
+    for (const char* zone : {"a", "b", "c"}) {
+      kube::Object node(kube::kNode, {"", std::string("node-") + zone});
+      node.json()["metadata"]["labels"][kTopologyZone] = zone;
+      node.json()["status"] = {{"allocatable", {{"cpu", "64"}, {"memory", "256Gi"}}},
+                               {"conditions", {{{"type", "Ready"}, {"status", "True"}}}}};
+      cluster.create(kube::kNode, node);
+    }
+  }
+
+  const kube::ObjectKey key{"default", "m"};
+
+  void apply(const Json& spec) {
+    kube::Object object(kube::kModelDeployment, key);
+    object.json()["spec"] = spec;
+    object.json()["spec"]["model"]["source"] = spec.value("/model/source"_json_pointer, "file:///models/m");
+    kube::ApplyOptions options;
+    options.field_manager = "user";
+    cluster.apply(kube::kModelDeployment, object, options);
+  }
+
+  Result reconcile() { return reconciler.reconcile(key); }
+
+  // A new operator process: nothing is remembered.
+  void restart_operator() {
+    probe.known.clear();
+    probe.watched.clear();
+  }
+
+  std::vector<kube::Object> pods() { return cluster.list(kube::kPod, {}).items; }
+  kube::Object deployment() { return *cluster.get(kube::kModelDeployment, key); }
+  std::string condition(const std::string& type) {
+    for (const Json& condition : deployment().at("/status/conditions")) {
+      if (condition["type"] == type) return condition["status"];
+    }
+    return "";
+  }
+  int routable() {
+    int count = 0;
+    for (const kube::Object& pod : pods()) count += is_routable(pod) ? 1 : 0;
+    return count;
+  }
+  static bool is_routable(const kube::Object& pod) {
+    for (const Json& condition : pod.at("/status/conditions")) {
+      if (condition["type"] == kRoutableGate) return condition["status"] == "True";
+    }
+    return false;
+  }
+
+  // The kubelet: pods get a node, an address and ready containers; deleted ones go.
+  void run_pods() {
+    for (const kube::Object& pod : pods()) {
+      if (pod.is_deleted()) {
+        kube::RemoveOptions options;
+        options.grace_period = 0;
+        cluster.remove(kube::kPod, pod.key(), options);
+        continue;
+      }
+      if (!pod.string_at("/status/podIP").empty()) continue;
+      cluster.patch(kube::kPod, pod.key(), {{"spec", {{"nodeName", "node-a"}}}});
+      kube::Object report(kube::kPod, pod.key());
+      report.json()["status"] = {{"phase", "Running"},
+                                 {"podIP", "10.0.0." + std::to_string(next_ip_++)},
+                                 {"conditions", {{{"type", "ContainersReady"}, {"status", "True"}}}}};
+      kube::ApplyOptions options;
+      options.subresource = "status";
+      options.field_manager = "kubelet";
+      cluster.apply(kube::kPod, report, options);
+    }
+  }
+
+  // The agents: those of running pods serve, or drain when told to.
+  void run_agents() {
+    for (const kube::Object& pod : pods()) {
+      if (pod.string_at("/status/podIP").empty()) continue;
+      AgentEvidence& evidence = probe.known[pod.uid()];
+      evidence.answered = true;
+      const bool drains = probe.is_draining(pod.label(kGroupLabel).value_or(""));
+      evidence.status.phase = drains ? common::AgentPhase::kDraining : common::AgentPhase::kServing;
+    }
+  }
+
+  // Rounds of everybody until nothing changes, at most `rounds`. False when it still does.
+  bool settle(int rounds = 60) {
+    for (int i = 0; i < rounds; ++i) {
+      const std::uint64_t before = cluster.version();
+      const Result result = reconcile();
+      run_pods();
+      run_agents();
+      now += std::chrono::milliseconds(500);
+      if (cluster.version() == before && result.again_after.count() == 0) return true;
+    }
+    return false;
+  }
+
+  TimePoint now = *kube::parse_timestamp("2026-01-02T12:00:00Z");
+  local::MemoryCluster cluster{[this] { return now; }};
+  CountingClient client{cluster};
+  LiveReader reader{cluster};
+  FakeProbe probe;
+  Reconciler reconciler{client, reader, probe, nullptr, ReconcilerOptions{"agent:1", [this] { return now; }}};
+
+ private:
+  int next_ip_ = 1;
+};
+
+}  // namespace millrace::controller::testing
