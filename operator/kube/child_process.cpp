@@ -66,6 +66,7 @@ std::vector<std::string> environment(const std::map<std::string, std::string>& e
 
 std::vector<char*> pointers(std::vector<std::string>& texts) {
   std::vector<char*> out;
+  out.reserve(texts.size() + 1);
   for (std::string& text : texts) out.push_back(text.data());
   out.push_back(nullptr);
   return out;

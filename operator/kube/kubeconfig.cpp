@@ -90,6 +90,7 @@ class Section {
     std::vector<Section> all;
     if (!has(name)) return all;
     if (!node_[name].IsSequence()) refuse(name, "must be a list");
+    all.reserve(node_[name].size());
     for (std::size_t i = 0; i < node_[name].size(); ++i) {
       all.emplace_back(node_[name][i], field_ + "." + name + "[" + std::to_string(i) + "]", file_);
     }
