@@ -12,12 +12,12 @@
 namespace millrace::common {
 
 struct HttpCall {
-  std::string host;  // name or numeric address
+  std::string host = {};  // name or numeric address
   std::uint16_t port = 80;
   std::string method = "GET";
   std::string target = "/";
   HttpHeaders headers = {};
-  std::string body;
+  std::string body = {};
   std::string content_type = "application/json";  // sent when there is a body
   // For the whole exchange; of a streamed answer, up to its head and then between two pieces.
   std::chrono::milliseconds timeout{10'000};

@@ -1,0 +1,93 @@
+#include "common/agent_api.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "common/agent_config.h"
+#include "common/error.h"
+
+namespace millrace::common {
+namespace {
+
+using nlohmann::json;
+
+template <typename Value>
+std::string fault(const json& document) {
+  try {
+    document.get<Value>();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), Code::kInvalidArgument);
+    return error.what();
+  }
+  return "";
+}
+
+json membership() {
+  return {{"generation", 3},      {"group", "tiny-0"},  {"tensor_parallel", 2},
+          {"expert_parallel", 2}, {"ranks_per_pod", 1}, {"peers", {{{"pod_index", 0}, {"host", "127.0.0.2"}}}}};
+}
+
+TEST(AgentApi, MembershipSurvivesARoundTrip) {
+  const json document = membership();
+  EXPECT_EQ(json(document.get<GroupMembership>()), document);
+}
+
+TEST(AgentApi, StatusSurvivesARoundTrip) {
+  AgentStatus status;
+  status.phase = AgentPhase::kDraining;
+  status.message = "m";
+  status.generation = 7;
+  status.in_flight = 3;
+  status.kv_usage = 0.25;
+  EXPECT_EQ(json(json(status).get<AgentStatus>()), json(status));
+  EXPECT_EQ(json(status)["phase"], "Draining");
+}
+
+TEST(AgentApi, ReportsAndPlacementsSurviveARoundTrip) {
+  const json report = {{"placement_number", 1}, {"steps", 9}, {"tokens", {{1, 2}, {3, 4}}}};
+  EXPECT_EQ(json(report.get<ExpertLoadReport>()), report);
+  const json placement = {{"number", 2}, {"slots_per_rank", 1}, {"slots", {{0, 1}}}};
+  EXPECT_EQ(json(placement.get<ExpertPlacementMessage>()), placement);
+}
+
+TEST(AgentApi, FaultsNameTheField) {
+  json document = membership();
+  document["generation"] = 0;
+  EXPECT_EQ(fault<GroupMembership>(document), "generation is 0; expected an integer of at least 1");
+  document = membership();
+  document.erase("peers");
+  EXPECT_EQ(fault<GroupMembership>(document), "peers is missing");
+  document = membership();
+  document["peers"][0]["host"] = 5;
+  EXPECT_EQ(fault<GroupMembership>(document), "peers[0].host is 5; expected a string");
+  document = membership();
+  document["peers"][0]["pod_index"] = 1;
+  EXPECT_EQ(fault<GroupMembership>(document), "peers[0].pod_index is 1; expected 0: list all pods in order");
+  EXPECT_EQ(fault<GroupMembership>(json::array()), "the document is []; expected an object");
+  EXPECT_EQ(fault<ExpertPlacementMessage>({{"number", 1}, {"slots_per_rank", 1}, {"slots", {{0, -1}}}}),
+            "slots[0][1] is -1; expected an integer from 0 to 2147483647");
+  EXPECT_EQ(fault<AgentStatus>({{"phase", "Happy"}}),
+            "phase is \"Happy\"; expected WaitingForGroup, Loading, Serving, Draining or Failed");
+}
+
+TEST(AgentConfigJson, ReadsWhatItWrites) {
+  AgentConfig config;
+  config.served_model_name = "tiny";
+  config.max_num_seqs = 7;
+  EXPECT_EQ(json(json(config).get<AgentConfig>()), json(config));
+  EXPECT_EQ(json::object().get<AgentConfig>().port, kDefaultPort);
+}
+
+TEST(AgentConfigJson, RefusesUnknownKeysAndBadRanges) {
+  EXPECT_THAT(fault<AgentConfig>({{"prot", 1}}), testing::StartsWith("prot is not a known field; known: admin_port, "));
+  EXPECT_EQ(fault<AgentConfig>({{"port", 70000}}), "port is 70000; expected an integer from 0 to 65535");
+  EXPECT_EQ(fault<AgentConfig>({{"max_num_seqs", 0}}), "max_num_seqs is 0; expected an integer from 1 to 65536");
+  EXPECT_EQ(fault<AgentConfig>({{"threads", 1.5}}), "threads is 1.5; expected an integer from 0 to 4096");
+  EXPECT_EQ(fault<AgentConfig>({{"cache_bytes", 18446744073709551615U}}),
+            "cache_bytes is 18446744073709551615; expected an integer of at least 1048576");
+}
+
+}  // namespace
+}  // namespace millrace::common
