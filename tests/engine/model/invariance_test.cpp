@@ -59,10 +59,9 @@ class Invariance : public testing::TestWithParam<std::string> {
 };
 
 TEST_P(Invariance, APromptMayBeCutAnywhere) {
-  const std::vector<TokenId> tokens = prompt(260);
+  const std::vector<TokenId> tokens = prompt(200);
   const std::vector<Row> whole = in_pieces(0, tokens, {tokens.size()});
-  for (const std::vector<std::size_t>& sizes :
-       {std::vector<std::size_t>{1}, {3}, {4}, {63}, {64}, {65}, {127}, {1, 3, 4, 63, 64, 65}, {127, 1, 2}}) {
+  for (const std::vector<std::size_t>& sizes : {std::vector<std::size_t>{1}, {64}, {1, 3, 4, 63, 65}, {127, 1, 2}}) {
     expect_equal(in_pieces(1, tokens, sizes), whole, "pieces of " + std::to_string(sizes[0]));
   }
 }
