@@ -25,7 +25,7 @@ std::optional<std::string> read_integer(std::string_view text) {
 std::optional<std::string> read_number(std::string_view text) {
   if (std::optional<std::string> integer = read_integer(text)) return integer;
   if (text.starts_with('+')) text.remove_prefix(1);
-  const nlohmann::json value = nlohmann::json::parse(text, nullptr, false);
+  const nlohmann::json value = is_json(text) ? nlohmann::json::parse(text, nullptr, false) : nlohmann::json();
   if (!value.is_number()) return std::nullopt;
   const double number = value.get<double>();
   constexpr double kExact = 9007199254740992.0;  // 2^53
@@ -40,7 +40,7 @@ std::string read_boolean(std::string_view text) {
 }
 
 std::optional<std::string> read_json(std::string_view text) {
-  if (nlohmann::json::accept(text)) return std::string(text);
+  if (is_json(text)) return std::string(text);
   return python_literal_to_json(text);
 }
 

@@ -15,7 +15,7 @@ std::string arguments_of(const ordered_json& call) {
   for (const char* name : {"arguments", "parameters"}) {
     const auto it = call.find(name);
     if (it == call.end()) continue;
-    if (it->is_string() && ordered_json::accept(it->get_ref<const std::string&>())) return it->get<std::string>();
+    if (it->is_string() && is_json(it->get_ref<const std::string&>())) return it->get<std::string>();
     return python_json(*it);
   }
   return "{}";

@@ -144,6 +144,10 @@ std::string json_string(std::string_view text) {
   return out += '"';
 }
 
+bool is_json(std::string_view text) {
+  return text.find('\0') == std::string_view::npos && nlohmann::json::accept(text);
+}
+
 std::string_view python_strip(std::string_view text) {
   while (!text.empty()) {
     const Utf8Char c = decode_utf8(text);

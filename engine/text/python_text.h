@@ -21,6 +21,9 @@ std::string python_float(double value);
 void append_json_escaped(std::string_view text, std::string& out);
 std::string json_string(std::string_view text);
 
+// Whether the whole text is one JSON value. (The JSON library alone takes a zero byte for the end of the text.)
+bool is_json(std::string_view text);
+
 // str.strip() without arguments: Unicode white space at both ends.
 std::string_view python_strip(std::string_view text);
 

@@ -39,7 +39,8 @@ std::string document_of(std::string_view input) {
   if (!input.starts_with('+')) return std::string(input);
   const json patch = json::parse(input.substr(1), nullptr, false);
   if (patch.is_discarded()) return std::string(input);
-  json document = base_document();
+  static const json kBase = base_document();
+  json document = kBase;
   document.merge_patch(patch);
   return document.dump();
 }

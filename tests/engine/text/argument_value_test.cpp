@@ -54,6 +54,12 @@ TEST(ArgumentValue, ObjectsAreJsonOrPythonOrText) {
   EXPECT_EQ(as(ArgumentKind::kJson, "red"), R"("red")");
 }
 
+TEST(ArgumentValue, AZeroByteDoesNotEndAValue) {
+  const std::string_view text("null\0junk", 9), number("1.5\0junk", 8);
+  EXPECT_EQ(as(ArgumentKind::kJson, text), R"("null\u0000junk")");
+  EXPECT_EQ(as(ArgumentKind::kNumber, number), R"("1.5\u0000junk")");
+}
+
 TEST(PythonLiteral, ReadsStringsWithEscapes) {
   EXPECT_EQ(python_literal_to_json(R"(['it\'s', "a\n\x41\u00e9\z"])"), "[\"it's\", \"a\\nA\u00e9\\\\z\"]");
   EXPECT_EQ(python_literal_to_json("{1: 2}"), R"({"1": 2})");
