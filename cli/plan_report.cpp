@@ -31,7 +31,7 @@ std::string resources_text(const Spec& spec) {
   for (const auto& [resource, quantity] : controller::pod_needs(spec)) {
     text += (text.empty() ? "" : ", ") + quantity + " " + resource;
   }
-  return text.empty() ? "no requests" : text;
+  return text.empty() ? "asks for nothing" : "asks for " + text;
 }
 
 std::string source_text(const controller::ModelSource& source) {
@@ -65,7 +65,7 @@ std::string summary(const controller::Parent& parent) {
       << count(spec.pods_per_group(), "pod") << " of one zone";
   if (spec.parallelism.expert > 1) out << ", experts over " << spec.parallelism.expert << " ranks";
   out << "\n"
-      << "  each pod   " << count(spec.devices.per_pod, "rank") << " on " << spec.devices.resource << "; requests "
+      << "  each pod   " << count(spec.devices.per_pod, "rank") << " on " << spec.devices.resource << "; "
       << resources_text(spec) << "\n"
       << "  in all     " << totals(spec) << "; one group more while a rollout is going on\n"
       << "  engine     " << config.max_num_seqs << " sequences and " << config.max_num_batched_tokens

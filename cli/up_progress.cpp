@@ -45,6 +45,8 @@ UpState state_of(const kube::Object& deployment) {
   const auto observed = deployment.int_at("/status/observedGeneration");
   if (!observed || *observed != deployment.generation()) return UpState::kStarting;
   if (condition_field(deployment, "Ready", "status") == "True") return UpState::kReady;
+  // No node is ever added to this machine.
+  if (condition_field(deployment, "Ready", "reason") == "Unschedulable") return UpState::kStalled;
   return condition_field(deployment, "Stalled", "status") == "True" ? UpState::kStalled : UpState::kStarting;
 }
 

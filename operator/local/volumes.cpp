@@ -36,7 +36,8 @@ class Mounter {
       const auto folder = folders.find(mount.string_at("/name"));
       if (folder == folders.end())
         throw Error(Code::kInvalidArgument, "no volume is named " + mount.string_at("/name"));
-      mounts.push_back({mount.string_at("/mountPath"), folder->second / mount.string_at("/subPath")});
+      const std::string sub_path = mount.string_at("/subPath");
+      mounts.push_back({mount.string_at("/mountPath"), sub_path.empty() ? folder->second : folder->second / sub_path});
     }
     std::sort(mounts.begin(), mounts.end(),
               [](const MountedPath& a, const MountedPath& b) { return a.mount_path.size() > b.mount_path.size(); });

@@ -63,7 +63,7 @@ TEST(UpCommandErrors, NamesADeviceThatThisMachineLacks) {
   const std::string file = ::testing::TempDir() + "/gpu-up.yaml";
   std::ofstream(file) << "apiVersion: millrace.dev/v1alpha1\nkind: ModelDeployment\nmetadata: {name: m}\n"
                          "spec: {model: {source: 'file:///tmp'}, devices: {resource: example.com/gpu}}\n";
-  Command up(MILLRACE_PROGRAM, {"up", "-f", file, "--once", "--port", "0", "--timeout", "2"});
+  Command up(MILLRACE_PROGRAM, {"up", "-f", file, "--once", "--port", "0"});
   EXPECT_EQ(up.wait(seconds(60)), 1);
   EXPECT_THAT(up.output(), HasSubstr("Insufficient example.com/gpu"));
 }

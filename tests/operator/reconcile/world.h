@@ -18,6 +18,17 @@ namespace millrace::controller::testing {
 
 // Passes everything on; counts writes, and can break at the n-th.
 class CountingClient final : public kube::Client {
+ private:
+  template <typename Write>
+  auto write(Write&& action) {
+    const bool breaks = writes++ == break_at;
+    const kube::ApiError lost(common::Code::kUnavailable, 0, "", "the connection broke");
+    if (breaks && !after) throw lost;
+    auto result = action();
+    if (breaks) throw lost;
+    return result;
+  }
+
  public:
   explicit CountingClient(kube::Client& inner) : inner_(inner) {}
 
@@ -57,16 +68,6 @@ class CountingClient final : public kube::Client {
   }
 
  private:
-  template <typename Write>
-  auto write(Write&& action) {
-    const bool breaks = writes++ == break_at;
-    const kube::ApiError lost(common::Code::kUnavailable, 0, "", "the connection broke");
-    if (breaks && !after) throw lost;
-    auto result = action();
-    if (breaks) throw lost;
-    return result;
-  }
-
   kube::Client& inner_;
 };
 
