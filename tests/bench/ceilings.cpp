@@ -38,7 +38,8 @@ constexpr int kChains = 24;  // hides the latency of two units with room to spar
 #if defined(__x86_64__)
 __attribute__((target("avx512f"))) double run_fma_avx512() {
   __m512 sums[kChains];
-  for (__m512& sum : sums) sum = _mm512_setzero_ps();
+#pragma GCC unroll 24
+  for (int c = 0; c < kChains; ++c) sums[c] = _mm512_setzero_ps();
   const __m512 factor = _mm512_set1_ps(0.999F);
   for (std::int64_t i = 0; i < kFmaRounds; ++i) {
 #pragma GCC unroll 24
@@ -48,14 +49,16 @@ __attribute__((target("avx512f"))) double run_fma_avx512() {
     }
   }
   double total = 0.0;
-  for (const __m512& sum : sums) total += sum[0];
+#pragma GCC unroll 24
+  for (int c = 0; c < kChains; ++c) total += sums[c][0];
   return total;
 }
 
 __attribute__((target("avx2,fma"))) double run_fma_avx2() {
   constexpr int kAvx2Chains = 12;  // 16 registers
   __m256 sums[kAvx2Chains];
-  for (__m256& sum : sums) sum = _mm256_setzero_ps();
+#pragma GCC unroll 12
+  for (int c = 0; c < kAvx2Chains; ++c) sums[c] = _mm256_setzero_ps();
   const __m256 factor = _mm256_set1_ps(0.999F);
   for (std::int64_t i = 0; i < 2 * kFmaRounds; ++i) {
 #pragma GCC unroll 12
@@ -65,7 +68,8 @@ __attribute__((target("avx2,fma"))) double run_fma_avx2() {
     }
   }
   double total = 0.0;
-  for (const __m256& sum : sums) total += sum[0];
+#pragma GCC unroll 12
+  for (int c = 0; c < kAvx2Chains; ++c) total += sums[c][0];
   return total;
 }
 
@@ -80,15 +84,30 @@ FmaLoop pick_fma_loop() {
 }
 #endif
 
-std::uint64_t read_all(const std::byte* memory, std::size_t bytes) {
-  const auto* words = reinterpret_cast<const std::uint64_t*>(memory);
-  std::uint64_t sums[8] = {};
-  for (std::size_t i = 0; i + 8 <= bytes / 8; i += 8) {
-    for (std::size_t j = 0; j < 8; ++j) sums[j] += words[i + j];
+// The pattern that reads fastest here: four neighbouring streams with software prefetch, as the kernels read weights.
+constexpr std::size_t kStreams = 4;
+constexpr std::size_t kStreamBytes = 32768;
+
+using Words = std::uint64_t __attribute__((vector_size(64)));
+
+#if defined(__x86_64__)
+__attribute__((target_clones("avx512f", "avx2", "default")))
+#endif
+std::uint64_t
+read_all(const std::byte* memory, std::size_t bytes) {
+  Words sums[kStreams] = {};
+  for (std::size_t block = 0; block + kStreams * kStreamBytes <= bytes; block += kStreams * kStreamBytes) {
+    for (std::size_t i = 0; i < kStreamBytes; i += sizeof(Words)) {
+#pragma GCC unroll 4
+      for (std::size_t s = 0; s < kStreams; ++s) {
+        const std::byte* at = memory + block + s * kStreamBytes + i;
+        sums[s] += *reinterpret_cast<const Words*>(at);
+        __builtin_prefetch(at + 1024);
+      }
+    }
   }
-  std::uint64_t total = 0;
-  for (std::uint64_t sum : sums) total += sum;
-  return total;
+  const Words total = (sums[0] + sums[1]) + (sums[2] + sums[3]);
+  return total[0] + total[1] + total[2] + total[3] + total[4] + total[5] + total[6] + total[7];
 }
 
 }  // namespace
@@ -100,7 +119,8 @@ ReadBandwidth::ReadBandwidth(int threads, std::size_t bytes) : threads_(threads)
 
 double ReadBandwidth::bytes_per_second() const {
   std::vector<std::uint64_t> sums(static_cast<std::size_t>(threads_));
-  const std::size_t share = memory_.bytes() / static_cast<std::size_t>(threads_) / 4096 * 4096;
+  const std::size_t share =
+      memory_.bytes() / static_cast<std::size_t>(threads_) / (kStreams * kStreamBytes) * (kStreams * kStreamBytes);
   const double seconds = seconds_of(threads_, [&](int i) {
     auto index = static_cast<std::size_t>(i);
     sums[index] = read_all(memory_.data() + index * share, share);

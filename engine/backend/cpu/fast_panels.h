@@ -11,7 +11,7 @@
 namespace millrace::engine::cpu::fast {
 
 constexpr std::int64_t kSumBlock = 512;        // columns; a multiple of 2
-constexpr std::int64_t kPrefetchAhead = 1024;  // bytes
+constexpr std::int64_t kPrefetchAhead = 1024;  // bytes; several panels at once are more streams than hardware follows well
 
 // Sums of `panels` panels and `rows` rows, [panel][row][16].
 using Sums = float*;
@@ -48,7 +48,7 @@ void multiply_tile(const std::byte* first, std::int64_t panel_bytes, std::int64_
 #pragma GCC unroll 4
       for (int p = 0; p < Panels; ++p) {
         load_pair<S, W>(w + p * panel_bytes, pair[p]);
-        if constexpr (Rows <= 4) S::prefetch(w + p * panel_bytes + kPrefetchAhead);
+        S::prefetch(w + p * panel_bytes + kPrefetchAhead);
       }
 #pragma GCC unroll 16
       for (int r = 0; r < Rows; ++r) {

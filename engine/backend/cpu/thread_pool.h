@@ -1,6 +1,7 @@
-// The worker threads of one back end. A parallel region hands out task numbers from one counter, so a slow or
-// interrupted core only delays the tasks it holds. Workers spin for some microseconds after a region, because the next
-// one of the same step is that near, and then sleep in the kernel: an idle engine costs nothing.
+// The worker threads of one back end. A parallel region hands out task numbers from one counter, and ends when its
+// tasks have ended: a core that is late or busy elsewhere delays only the tasks it has taken, not the region. Workers
+// spin for some microseconds after a region, because the next one of the same step is that near, and then sleep in the
+// kernel: an idle engine costs nothing.
 #pragma once
 
 #include <atomic>
@@ -20,7 +21,7 @@ class ThreadPool {
   std::int32_t threads() const { return static_cast<std::int32_t>(workers_.size()) + 1; }
 
   // Calls body(task, worker) once for each task in [0, tasks), worker in [0, threads()); returns when all are done.
-  // One region at a time; body must not throw.
+  // One region at a time; at most 2^31 tasks; body must not throw.
   template <typename Body>
   void run(std::int64_t tasks, const Body& body) {
     run_erased(
@@ -36,14 +37,14 @@ class ThreadPool {
   void drain(std::int32_t worker);
   void work(std::int32_t worker);
 
-  // Written by run_erased before epoch_ moves, read by workers after they saw it move.
+  // Written by run_erased before it opens a region, read only by threads that have taken a task of it: while a task is
+  // taken and not finished the region cannot end.
   Call call_ = nullptr;
   const void* body_ = nullptr;
-  std::int64_t tasks_ = 0;
 
-  alignas(64) std::atomic<std::int64_t> next_{0};
-  alignas(64) std::atomic<std::uint32_t> epoch_{0};
-  alignas(64) std::atomic<std::int32_t> busy_{0};
+  alignas(64) std::atomic<std::uint64_t> open_{0};  // number of tasks << 32 | next task
+  alignas(64) std::atomic<std::uint32_t> finished_{0};
+  alignas(64) std::atomic<std::uint32_t> epoch_{0};  // counts regions; what sleeping workers wait for
   std::atomic<bool> stop_{false};
   std::vector<std::thread> workers_;
 };
