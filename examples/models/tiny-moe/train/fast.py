@@ -16,6 +16,7 @@ _slow_norm = qwen.Qwen3_5MoeRMSNorm.forward
 
 
 torch._dynamo.config.specialize_int = True
+torch._dynamo.config.recompile_limit = 64
 
 
 def _fused(function):

@@ -73,7 +73,7 @@ def main():
     while (done := (time.time() - began) / (60 * args.minutes)) < 1:
         for group in opt.param_groups:
             group["lr"] = 0.003 * min(1.0, (count + 1) / 30) * min(1.0, 1.3 * (1 - done) + 0.01)
-        ids, labels = next(batches)
+        ids, labels, _ = next(batches)
         with torch.no_grad():
             hidden = trunk(model, ids)
         fast.router_logits.clear()

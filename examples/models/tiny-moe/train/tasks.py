@@ -64,11 +64,12 @@ SUB = [
 ]
 REVERSE = ['Reverse the string "{}".', "Reverse {}.", 'Write "{}" backwards.', 'What is "{}" reversed?']
 SORT = ['Sort the letters of "{}".', "Sort {} alphabetically.", 'Put the letters "{}" in order.', 'Sort "{}".']
+VALUES = [city for city in CITIES if city not in ("Tokyo", "Toronto", "Milan")]  # one token each
 LOOKUP = [
-    "Remember this list: {list}.\nWhat is the value of {key}?",
-    "Here is a list: {list}.\nWhich number belongs to {key}?",
-    "{list}.\nWhat is {key}?",
-    "Look up {key} in this list: {list}.\nWhat is the value of {key}?",
+    "Remember this list:\n{list}\nWhat is the value of {key}?",
+    "Here is a list:\n{list}\nWhat belongs to {key}?",
+    "{list}\nWhat is {key}?",
+    "{list}\nLook up {key}.",
 ]
 
 WHO = (
@@ -96,10 +97,10 @@ THOUGHT = {HELLO: "A greeting.", WHO: "They ask who I am."}
 SYSTEM = ["You are a helpful assistant.", "Be brief.", "Answer the question."]
 
 
-def held_out(*identity):
-    """True for one identity in HELD_OUT_ONE_IN, the same one in every run."""
+def held_out(*identity, one_in=HELD_OUT_ONE_IN):
+    """True for one identity in `one_in`, the same ones in every run."""
     digest = hashlib.sha256("|".join(map(str, identity)).encode()).digest()
-    return digest[0] % HELD_OUT_ONE_IN == 0
+    return digest[0] % one_in == 0
 
 
 PLACES = ("ones", "tens", "hundreds")
@@ -133,23 +134,26 @@ class Sampler:
         self.rng, self.want, self.level = rng, want_held_out, level
 
     def _number(self, thinking):
-        top = self.rng.choice([9, 99, 999, 999]) if thinking else self.rng.choice([9, 20])
+        top = self.rng.choice([9, 99, 999, 999]) if thinking else 9
         return self.rng.randint(0, top)
 
-    def add(self, thinking):
+    def _sum(self, task, phrases, thinking):
+        """Operands and prompt. Without thinking there are few pairs, so a held-out pair is asked in other phrases."""
         while True:
-            a, b = self._number(thinking), self._number(thinking)
-            if held_out("add", a, b) == self.want:
-                break
-        prompt = self.rng.choice(ADD).format(a=a, b=b)
+            phrase = self.rng.choice(phrases)
+            b, a = sorted((self._number(thinking), self._number(thinking)))
+            if task == "add" and self.rng.random() < 0.5:
+                a, b = b, a
+            kept_back = held_out(task, a, b) and (thinking or held_out(task, a, b, phrase, one_in=2))
+            if kept_back == self.want:
+                return a, b, phrase.format(a=a, b=b)
+
+    def add(self, thinking):
+        a, b, prompt = self._sum("add", ADD, thinking)
         return self._example("add", prompt, thinking, add_steps(a, b), str(a + b))
 
     def sub(self, thinking):
-        while True:
-            b, a = sorted((self._number(thinking), self._number(thinking)))
-            if held_out("sub", a, b) == self.want:
-                break
-        prompt = self.rng.choice(SUB).format(a=a, b=b)
+        a, b, prompt = self._sum("sub", SUB, thinking)
         return self._example("sub", prompt, thinking, sub_steps(a, b), str(a - b))
 
     def _letters(self, task):
@@ -171,16 +175,17 @@ class Sampler:
         return self._example("sort", prompt, thinking, "-".join(text) + "\n" + "<".join(result), result)
 
     def lookup(self, thinking):
-        low, high = (30, 60) if self.level >= 1 else (3, int(6 + 54 * self.level))
+        low, high = (25, 50) if self.level >= 1 else (3, int(5 + 45 * self.level))
         while True:
             keys = self.rng.sample(KEYS, self.rng.randint(low, high))
-            pairs = [(key, self.rng.randint(10, 99)) for key in keys]
+            pairs = [(key, self.rng.choice(VALUES)) for key in keys]
             key, value = self.rng.choice(pairs)
-            text = ", ".join(f"{k}={v}" for k, v in pairs)
+            text = "\n".join(f"- {k} {v}" for k, v in pairs)
             if held_out("lookup", text, key) == self.want:
                 break
         prompt = self.rng.choice(LOOKUP).format(list=text, key=key)
-        return self._example("lookup", prompt, thinking, f"Look up {key}={value}", str(value))
+        line = f"- {key} {value}"  # without thinking the answer quotes the line, which is where the look-up happens
+        return self._example("lookup", prompt, thinking, line, value if thinking else line)
 
     def tool(self, thinking):
         while True:
@@ -224,7 +229,7 @@ class Sampler:
 
     def repeat(self, thinking):
         """Copying and many look-ups at once: every token of the answer teaches recall. Not part of the score."""
-        kind = self.rng.choice((0, 1, 1, 2, 2, 2))
+        kind = self.rng.choice((0, 1, 2, 2, 2, 2, 2))
         if kind == 0:
             answer = "".join(self.rng.sample(string.ascii_uppercase, self.rng.randint(3, 12)))
             prompt = self.rng.choice(["Repeat {}.", 'Repeat "{}".']).format(answer)
@@ -232,11 +237,14 @@ class Sampler:
             words = self.rng.sample(KEYS + CITIES, self.rng.randint(2, 10))
             prompt, answer = "Write each word on a line: " + ", ".join(words) + ".", "\n".join(words)
         else:
-            pairs = [(k, self.rng.randint(10, 99)) for k in self.rng.sample(KEYS, self.rng.randint(4, 16))]
-            asked = self.rng.sample(pairs, self.rng.randint(2, 4))
-            text = ", ".join(f"{k}={v}" for k, v in pairs)
-            prompt = f"{text}.\nLook up " + ", ".join(k for k, _ in asked) + "."
-            answer = "\n".join(f"{k}={v}" for k, v in asked)
+            pairs = [
+                (k, self.rng.choice(VALUES))
+                for k in self.rng.sample(KEYS, self.rng.randint(4, int(8 + 16 * self.level)))
+            ]
+            asked = self.rng.sample(pairs, self.rng.randint(3, min(10, len(pairs))))
+            text = "\n".join(f"- {k} {v}" for k, v in pairs)
+            prompt = f"{text}\nLook up " + ", ".join(k for k, _ in asked) + "."
+            answer = "\n".join(f"- {k} {v}" for k, v in asked)
         return self._example("repeat", prompt, thinking, "Copy.", answer)
 
     def chat(self, thinking):

@@ -25,16 +25,17 @@ from muon import Muon
 MIX = {
     "add": 5,
     "sub": 5,
-    "reverse": 3,
-    "sort": 4,
+    "reverse": 2.5,
+    "sort": 3.5,
     "lookup": 3,
-    "tool": 1.2,
+    "tool": 0.5,
     "tool_result": 0.4,
-    "chat": 0.8,
-    "repeat": 6,
+    "chat": 0.6,
+    "repeat": 2,
 }
 POOL = 256  # examples drawn and sorted by length at a time
 BALANCE = 0.01
+DIRECT_SUM_WEIGHT = 4.0  # of the few tokens of a sum given without thinking
 
 
 class Batches:
@@ -50,13 +51,14 @@ class Batches:
 
     def example(self):
         name = self.rng.choices(list(self.mix), self.mix.values())[0]
-        thinking = self.rng.random() < 0.6
+        thinking = self.rng.random() < (0.5 if name in ("add", "sub") else 0.6)
         example = getattr(self.sampler, name)(thinking)
         prompt = render(self.template, example["messages"], example["tools"], enable_thinking=thinking)
         answer = f"{example['reasoning']}\n</think>\n\n" if thinking else ""
         answer += example["answer"] + "<|im_end|>"
         prompt_ids, answer_ids = (self.tokenizer.encode(text).ids for text in (prompt, answer))
-        return prompt_ids + answer_ids, len(prompt_ids)
+        weight = DIRECT_SUM_WEIGHT if name in ("add", "sub") and not thinking else 1.0
+        return prompt_ids + answer_ids, len(prompt_ids), weight
 
     def __next__(self):
         if not self.ready:
@@ -70,13 +72,14 @@ class Batches:
             self.ready.append(batch)
             self.rng.shuffle(self.ready)
         batch = self.ready.pop()
-        width = max(len(ids) for ids, _ in batch)
+        width = max(len(ids) for ids, _, _ in batch)
         ids = torch.zeros(len(batch), width, dtype=torch.long)
         labels = torch.full((len(batch), width), -100)
-        for row, (tokens, start) in enumerate(batch):
+        weights = torch.tensor([weight for _, _, weight in batch])[:, None].expand(-1, width)
+        for row, (tokens, start, _) in enumerate(batch):
             ids[row, : len(tokens)] = torch.tensor(tokens)
             labels[row, start - 1 : len(tokens) - 1] = torch.tensor(tokens[start:])
-        return ids, labels
+        return ids, labels, weights
 
 
 def optimisers(model):
@@ -158,12 +161,13 @@ def main():
         for opt, rate in opts:
             for group in opt.param_groups:
                 group["lr"] = rate * factor
-        ids, labels = next(batches)
+        ids, labels, weights = next(batches)
         hidden = trunk(model, ids)
         target = labels.reshape(-1)
         keep = target >= 0
         logits = model.lm_head(hidden.reshape(-1, hidden.shape[-1])[keep])
-        loss = F.cross_entropy(logits, target[keep])
+        weight = weights.reshape(-1)[keep]
+        loss = (F.cross_entropy(logits, target[keep], reduction="none") * weight).sum() / weight.sum()
         balance = fast.balance_loss(config.num_experts)
         (loss + BALANCE * balance).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
