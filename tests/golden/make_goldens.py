@@ -82,7 +82,9 @@ class Recorder:
         self.handles = [model.model.embed_tokens.register_forward_hook(self._keep)]
         self.handles += [layer.register_forward_hook(self._keep) for layer in layers]
         self.handles += [model.model.norm.register_forward_hook(self._keep)]
-        self.handles += [layer.mlp.gate.register_forward_hook(self._route) for layer in layers if hasattr(layer.mlp, "gate")]
+        self.handles += [
+            layer.mlp.gate.register_forward_hook(self._route) for layer in layers if hasattr(layer.mlp, "gate")
+        ]
 
     def _keep(self, module, args, output):
         output = output[0] if isinstance(output, tuple) else output
