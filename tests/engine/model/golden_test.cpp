@@ -20,11 +20,21 @@ constexpr float kSureMargin = 1e-3F;  // below it two tokens may swap
 constexpr float kSureExpertMargin = 1e-5F;
 constexpr float kStateTolerance = 1e-4F;
 
-class Golden : public testing::TestWithParam<std::string> {
- protected:
-  Golden() : golden_(GetParam()) { golden_.write_checkpoint(directory_.path(), /*sharded=*/true); }
+// A case, and the kernels to run it with: the plain ones or the best of this machine.
+struct GoldenParam {
+  std::string name;
+  std::string isa;
+};
 
-  ModelRunner runner() { return ModelRunner(directory_.path(), RunnerOptions{}, *comm_); }
+class Golden : public testing::TestWithParam<GoldenParam> {
+ protected:
+  Golden() : golden_(GetParam().name) { golden_.write_checkpoint(directory_.path(), /*sharded=*/true); }
+
+  ModelRunner runner() {
+    RunnerOptions options;
+    options.isa = GetParam().isa;
+    return ModelRunner(directory_.path(), options, *comm_);
+  }
 
   GoldenCase golden_;
   TempDirectory directory_;
@@ -143,20 +153,22 @@ TEST_P(GoldenMoe, RoutersChooseTheSameExperts) {
   }
 }
 
-// The cases whose stream prompt carries `what`.
-std::vector<std::string> cases_with(const std::string& what) {
-  std::vector<std::string> names = GoldenCase::names();
-  std::erase_if(names, [&](const std::string& name) {
-    return !GoldenCase(name).header().at("prompts").at(kStreamPrompt).contains(what);
-  });
-  return names;
+// The cases whose stream prompt carries `what` (all when empty), with both kinds of kernels.
+std::vector<GoldenParam> cases_with(const std::string& what) {
+  std::vector<GoldenParam> params;
+  for (const std::string& name : GoldenCase::names()) {
+    const GoldenCase golden(name);
+    if (!what.empty() && !golden.header().at("prompts").at(kStreamPrompt).contains(what)) continue;
+    for (const char* isa : {"plain", ""}) params.push_back({name, isa});
+  }
+  return params;
 }
 
-std::string case_name(const testing::TestParamInfo<std::string>& info) {
-  return info.param;
+std::string case_name(const testing::TestParamInfo<GoldenParam>& info) {
+  return info.param.name + (info.param.isa.empty() ? "_best" : "_plain");
 }
 
-INSTANTIATE_TEST_SUITE_P(Cases, Golden, testing::ValuesIn(GoldenCase::names()), case_name);
+INSTANTIATE_TEST_SUITE_P(Cases, Golden, testing::ValuesIn(cases_with("")), case_name);
 INSTANTIATE_TEST_SUITE_P(Cases, GoldenDelta, testing::ValuesIn(cases_with("state_slices")), case_name);
 INSTANTIATE_TEST_SUITE_P(Cases, GoldenMoe, testing::ValuesIn(cases_with("experts")), case_name);
 

@@ -30,7 +30,7 @@ struct RunnerOptions {
   std::int32_t sequences = 4;
   std::int32_t blocks_per_sequence = 32;
   std::int32_t block_size = 16;
-  std::string isa = "plain";
+  std::string isa;  // empty: the best of this machine
 };
 
 class ModelRunner {
