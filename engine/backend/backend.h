@@ -114,8 +114,7 @@ class Backend {
   virtual void download(const Tensor& from, void* host) = 0;                             // waits for the device
   // Rows of all parts stacked; all parts have the same cols. bias: F32, empty or one per stacked row.
   virtual std::unique_ptr<PackedLinear> pack_linear(std::span<const HostMatrix> parts, std::span<const float> bias) = 0;
-  // May run on another thread while steps run.
-  virtual std::unique_ptr<PackedExperts> allocate_experts(const ExpertShape& shape) = 0;
+  virtual std::unique_ptr<PackedExperts> allocate_experts(const ExpertShape& shape) = 0;  // any thread, any time
   // gate, up: (intermediate, hidden); down: (hidden, intermediate). May run on another thread while steps run, for a
   // slot that no ExpertMap in use names.
   virtual void pack_expert(PackedExperts& experts, std::int64_t slot, const HostMatrix& gate, const HostMatrix& up,
