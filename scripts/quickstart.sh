@@ -3,6 +3,8 @@
 # question. Usage: quickstart.sh [--once] [further flags of `millrace up`]
 set -euo pipefail
 cd "$(dirname "$0")/.."
+# Compilations of one clone serve the next, wherever it lies.
+export CCACHE_BASEDIR="$PWD" CCACHE_NOHASHDIR=1
 
 phase() { printf '\n==> %s (%s)\n' "$1" "$(date +%T)"; }
 

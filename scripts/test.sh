@@ -3,6 +3,8 @@
 # --fast leaves out what needs Kubernetes server binaries, sanitizer builds and fuzzing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+# Compilations of one clone serve the next, wherever it lies.
+export CCACHE_BASEDIR="$PWD" CCACHE_NOHASHDIR=1
 
 fast=0
 for argument in "$@"; do
