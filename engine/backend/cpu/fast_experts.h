@@ -139,7 +139,7 @@ void run_gate_up(Context& context, const Experts& experts, const ActiveSlots& ac
     float* sums = scratch.of(worker);
     for (std::int64_t i = 0; i < slot.tile_count; ++i) {
       const SlotTile& tile = slot.tiles[i];
-      multiply_panels<S>(weights, first, count, tile.x, tile.count, sums);
+      multiply_panels<S>(weights, first, count, tile.x, tile.count, next_columns(weights.shape.dtype), sums);
       for (std::int64_t p = 0; p < count; p += 2) {
         store_hidden<S>(sums + p * tile.count * kPanelRows, tile.count,
                         tile.hidden + (first + p) / 2 * kPanelRows * tile.count);
@@ -183,7 +183,8 @@ void run_down(Context& context, const Experts& experts, const ActiveSlots& activ
       const PanelView weights = experts.down(active.slots[s].slot);
       for (std::int64_t i = 0; i < active.slots[s].tile_count; ++i) {
         const SlotTile& tile = active.slots[s].tiles[i];
-        multiply_panels<S>(weights, chunks.begin(chunk), chunks.count(chunk), tile.hidden, tile.count, sums);
+        multiply_panels<S>(weights, chunks.begin(chunk), chunks.count(chunk), tile.hidden, tile.count,
+                           next_columns(weights.shape.dtype), sums);
         add_tile<S>(tile, sums, column, width, out);
       }
     }

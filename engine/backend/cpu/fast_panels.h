@@ -10,8 +10,14 @@
 
 namespace millrace::engine::cpu::fast {
 
-constexpr std::int64_t kSumBlock = 512;        // columns; a multiple of 2
-constexpr std::int64_t kPrefetchAhead = 1024;  // bytes; several panels at once are more streams than hardware follows well
+constexpr std::int64_t kSumBlock = 512;  // columns; a multiple of 2
+
+// Which weights a pass over panels fetches from memory beside its own work: those `distance` bytes further on, of which
+// it covers `step` bytes for each pair of columns it multiplies.
+struct Ahead {
+  std::int64_t distance = 0;
+  std::int64_t step = 0;
+};
 
 // Sums of `panels` panels and `rows` rows, [panel][row][16].
 using Sums = float*;
@@ -30,7 +36,7 @@ template <class S, DType W>
 // x: (even columns, Rows) interleaved. first: the weights' first column of the first panel.
 template <class S, DType W, int Rows, int Panels>
 void multiply_tile(const std::byte* first, std::int64_t panel_bytes, std::int64_t even_cols, const float* x,
-                   Sums sums) {
+                   const Ahead& ahead, Sums sums) {
   constexpr int kVecs = static_cast<int>(kPanelRows) / S::kWidth;
   constexpr std::int64_t kPairBytes = 2 * kPanelRows * static_cast<std::int64_t>(size_of(W));
   for (std::int64_t begin = 0; begin < even_cols; begin += kSumBlock) {
@@ -42,13 +48,14 @@ void multiply_tile(const std::byte* first, std::int64_t panel_bytes, std::int64_
       }
     }
     const std::byte* w = first + begin / 2 * kPairBytes;
+    const std::byte* next = first + ahead.distance + begin / 2 * ahead.step;
     const float* xs = x + begin * Rows;
-    for (std::int64_t c = begin; c < end; c += 2, w += kPairBytes, xs += 2 * Rows) {
+    for (std::int64_t c = begin; c < end; c += 2, w += kPairBytes, xs += 2 * Rows, next += ahead.step) {
       typename S::Pair pair[Panels];
 #pragma GCC unroll 4
       for (int p = 0; p < Panels; ++p) {
         load_pair<S, W>(w + p * panel_bytes, pair[p]);
-        S::prefetch(w + p * panel_bytes + kPrefetchAhead);
+        S::prefetch(next + p * panel_bytes);
       }
 #pragma GCC unroll 16
       for (int r = 0; r < Rows; ++r) {
@@ -81,7 +88,7 @@ void multiply_tile(const std::byte* first, std::int64_t panel_bytes, std::int64_
 }
 
 using TileFn = void (*)(const std::byte* first, std::int64_t panel_bytes, std::int64_t even_cols, const float* x,
-                        Sums sums);
+                        const Ahead& ahead, Sums sums);
 
 struct TileKernel {
   TileFn wide = nullptr;  // tile_panels(rows) panels at once
@@ -116,19 +123,34 @@ const TileKernel& tile_kernel(DType dtype, int rows) {
   }
 }
 
+inline std::int64_t pair_bytes(DType dtype) {
+  return 2 * kPanelRows * static_cast<std::int64_t>(size_of(dtype));
+}
+
+// For a single pass over the weights: a little ahead on the same panels.
+inline Ahead next_columns(DType dtype) {
+  return {2048, pair_bytes(dtype)};
+}
+
+// For pass `pass` of `passes` over a group of panels: an equal share of the next group, so that memory is busy in every
+// pass and not in the first alone.
+inline Ahead next_group(const PanelShape& shape, std::int64_t group, std::int64_t pass, std::int64_t passes) {
+  return {group * shape.panel_bytes() + pass * shape.panel_bytes() / passes, pair_bytes(shape.dtype) / passes};
+}
+
 // sums[panel - first] = weights of the panels times the tile x of `rows` rows.
 template <class S>
 void multiply_panels(const PanelView& weight, std::int64_t first, std::int64_t count, const float* x, int rows,
-                     Sums sums) {
+                     const Ahead& ahead, Sums sums) {
   const TileKernel& kernel = tile_kernel<S>(weight.shape.dtype, rows);
   const std::int64_t bytes = weight.shape.panel_bytes();
   const std::int64_t cols = weight.shape.even_cols();
   const int wide = S::tile_panels(rows);
   std::int64_t p = 0;
   for (; p + wide <= count; p += wide) {
-    kernel.wide(weight.panel(first + p), bytes, cols, x, sums + p * rows * kPanelRows);
+    kernel.wide(weight.panel(first + p), bytes, cols, x, ahead, sums + p * rows * kPanelRows);
   }
-  for (; p < count; ++p) kernel.single(weight.panel(first + p), bytes, cols, x, sums + p * rows * kPanelRows);
+  for (; p < count; ++p) kernel.single(weight.panel(first + p), bytes, cols, x, ahead, sums + p * rows * kPanelRows);
 }
 
 // ---- tiles of activations
@@ -216,7 +238,7 @@ struct PanelTasks {
 // A task's weights should stay in the second-level cache while its tiles pass, and there should be enough tasks for the
 // threads to end together.
 inline PanelTasks divide_panels(const PanelShape& shape, std::int64_t multiple_of, std::int32_t threads) {
-  constexpr std::int64_t kTaskBytes = 256 << 10;
+  constexpr std::int64_t kTaskBytes = 512 << 10;
   const std::int64_t panels = shape.panels();
   std::int64_t count = kTaskBytes / shape.panel_bytes();
   const std::int64_t fair = panels / (4 * threads);

@@ -77,7 +77,7 @@ struct Avx2 {
       w.odd[i] = load(reinterpret_cast<const float*>(p + 64 + 32 * i));
     }
   }
-  MILLRACE_SIMD void prefetch(const std::byte* p) { _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T0); }
+  MILLRACE_SIMD void prefetch(const std::byte* p) { _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T1); }
 
   // rows[i] lane j becomes rows[j] lane i.
   MILLRACE_SIMD void transpose(Vec (&r)[8]) {

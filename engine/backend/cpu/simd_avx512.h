@@ -59,7 +59,7 @@ struct Avx512 {
     w.even[0] = load(reinterpret_cast<const float*>(p));
     w.odd[0] = load(reinterpret_cast<const float*>(p + 64));
   }
-  MILLRACE_SIMD void prefetch(const std::byte* p) { _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T0); }
+  MILLRACE_SIMD void prefetch(const std::byte* p) { _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T1); }
 
   // rows[i] lane j becomes rows[j] lane i.
   MILLRACE_SIMD void transpose(Vec (&r)[16]) {
