@@ -294,7 +294,7 @@ HttpResponse RestClient::open_watch(const HttpRequest& request, const StreamLimi
     if (!std::exchange(reported, true)) report(request.method, status, begin);
   };
   try {
-    const HttpResponse response = transport_->stream(request, limits, [&](std::string_view bytes) {
+    HttpResponse response = transport_->stream(request, limits, [&](std::string_view bytes) {
       report_once(200);
       on_bytes(bytes);
     });
