@@ -1,5 +1,6 @@
 #include "agent/generation_request.h"
 
+#include <algorithm>
 #include <limits>
 
 #include "common/error.h"
@@ -13,7 +14,11 @@ constexpr std::size_t kMaxListItems = 4096;  // stop_token_ids
 constexpr std::int64_t kMaxTokens = std::numeric_limits<std::int32_t>::max();
 
 void read_number(const RequestFields& fields, std::string_view key, NumberRange range, float& value) {
-  if (const auto number = fields.number(key, range)) value = static_cast<float>(*number);
+  const auto number = fields.number(key, range);
+  if (!number) return;
+  value = static_cast<float>(*number);
+  // A tiny double must not round to the zero that the range excludes.
+  if (range.above_min) value = std::max(value, std::numeric_limits<float>::min());
 }
 
 std::vector<std::string> read_stop(const RequestFields& fields) {
