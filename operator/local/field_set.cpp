@@ -105,6 +105,16 @@ void erase(Json& value, const FieldPath& path, std::size_t step) {
   }
 }
 
+// Whether the path ends at a field by which its item is found. Such fields go last, and only with their item.
+bool is_key(const FieldPath& path) {
+  if (path.size() < 3 || !path[path.size() - 2].starts_with('[')) return false;
+  const auto list = std::find_if(kKeyedLists.begin(), kKeyedLists.end(),
+                                 [&](const KeyedList& candidate) { return candidate.field == path[path.size() - 3]; });
+  return list != kKeyedLists.end() && std::any_of(list->keys.begin(), list->keys.end(), [&](const char* key) {
+           return key != nullptr && path.back() == key;
+         });
+}
+
 const Json* find(const Json& value, const FieldPath& path) {
   const Json* at = &value;
   for (std::size_t step = 0; step < path.size(); ++step) {
@@ -148,8 +158,14 @@ void FieldOwners::check_conflicts(const Json& object, const Json& config, const 
 void FieldOwners::apply(Json& object, const Json& config, const std::string& manager, bool force) {
   FieldSet fields = fields_of(config);
   if (!force) check_conflicts(object, config, fields, manager);
-  for (const FieldPath& path : owned_[manager]) {
-    if (!fields.contains(path) && !owned_by_others(path, manager)) erase(object, path, 0);
+  for (const bool keys : {false, true}) {
+    for (const FieldPath& path : owned_[manager]) {
+      if (is_key(path) != keys || fields.contains(path) || owned_by_others(path, manager)) continue;
+      const FieldPath item(path.begin(), path.end() - (keys ? 1 : 0));
+      const Json* rest = find(object, item);
+      const bool shared = keys && rest != nullptr && rest->size() > 1;  // somebody else has fields in the item
+      if (!shared) erase(object, item, 0);
+    }
   }
   merge(object, config, "");
   if (force) {

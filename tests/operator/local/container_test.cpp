@@ -48,16 +48,14 @@ TEST(ProbeCounter, ChangesItsMindAfterEnoughResultsInARow) {
 }
 
 TEST(Container, BuildsTheProcessOfAPod) {
-  const kube::Object pod(Json::parse(R"({"metadata":{"name":"p","namespace":"default"},"spec":{"containers":[{
+  const kube::Object pod(Json::parse(R"x({"metadata":{"name":"p","namespace":"default"},"spec":{"containers":[{
       "command":["true"],"args":["--bind","$(POD_IP)","--model","/model/x"],
       "env":[{"name":"POD_IP","valueFrom":{"fieldRef":{"fieldPath":"status.podIP"}}},{"name":"B","value":"$(POD_IP)!"}]
-      }]
-}
-})"));
+      }]}})x"));
   const ProcessOptions options = process_of(pod, "127.1.2.3", {{"/model", "/w/m"}}, {});
-EXPECT_EQ(options.program.filename(), "true");
-EXPECT_EQ(options.args, (std::vector<std::string>{"--bind", "127.1.2.3", "--model", "/w/m/x"}));
-EXPECT_EQ(options.env.at("B"), "127.1.2.3!");
+  EXPECT_EQ(options.program.filename(), "true");
+  EXPECT_EQ(options.args, (std::vector<std::string>{"--bind", "127.1.2.3", "--model", "/w/m/x"}));
+  EXPECT_EQ(options.env.at("B"), "127.1.2.3!");
 }
 
 TEST(Container, NamesAProgramThatIsNotThere) {

@@ -49,6 +49,14 @@ TEST(FieldOwners, MergesConditionsByType) {
   EXPECT_EQ(object, ready);
 }
 
+TEST(FieldOwners, RemovesAWholeItemWhoseKeyIsNoLongerWanted) {
+  FieldOwners owners;
+  Json object = Json::object();
+  owners.apply(object, Json::parse(R"({"ports":[{"name":"http","port":8000,"protocol":"TCP"}]})"), "m", true);
+  owners.apply(object, Json::parse(R"({"ports":[{"name":"http","port":9000,"protocol":"TCP"}]})"), "m", true);
+  EXPECT_EQ(object, Json::parse(R"({"ports":[{"name":"http","port":9000,"protocol":"TCP"}]})"));
+}
+
 TEST(FieldOwners, ReplacesOtherListsAsAWhole) {
   FieldOwners owners;
   Json object = Json::object();

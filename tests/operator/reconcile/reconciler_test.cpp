@@ -207,22 +207,22 @@ TEST(Reconciler, GivesTheProberAddressesShapeAndToken) {
 // One life of a deployment with an edit in the middle, and a crash at write `at`. Returns the writes it took.
 int live_with_crash(int at, bool after) {
   World world;
-  world.apply({{"replicas", 2}, {"parallelism", {{"tensor", 2}}}});
+  world.apply({{"replicas", 1}, {"parallelism", {{"tensor", 2}}}});
   world.client.break_at = at;
   world.client.after = after;
-  for (int second = 0; second < 60; ++second) {
+  for (int round = 0; round < 24; ++round) {
     try {
       world.reconcile();
     } catch (const common::Error&) {
       world.restart_operator();
     }
-    if (second == 20) world.apply({{"replicas", 2}, {"parallelism", {{"tensor", 2}}}, {"image", "agent:2"}});
+    if (round == 8) world.apply({{"replicas", 1}, {"parallelism", {{"tensor", 2}}}, {"image", "agent:2"}});
     world.run_pods();
     world.run_agents();
-    world.now += std::chrono::seconds(1);
+    world.now += std::chrono::seconds(2);
   }
   EXPECT_EQ(world.condition("Ready"), "True") << "crash at write " << at;
-  EXPECT_EQ(world.pods().size(), 4U) << "crash at write " << at;
+  EXPECT_EQ(world.pods().size(), 2U) << "crash at write " << at;
   EXPECT_EQ(world.cluster.list(kube::kSecret, {}).items.size(), 1U) << "crash at write " << at;
   return world.client.writes;
 }

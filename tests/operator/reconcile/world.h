@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "common/log.h"
 #include "operator/api/labels.h"
 #include "operator/kube/timestamp.h"
 #include "operator/local/memory_cluster.h"
@@ -97,6 +98,7 @@ class FakeProbe final : public AgentProbe {
 class World {
  public:
   World() {
+    common::configure_log(common::LogFormat::kText, common::LogLevel::kError);
     for (const char* zone : {"a", "b", "c"}) {
       kube::Object node(kube::kNode, {"", std::string("node-") + zone});
       node.json()["metadata"]["labels"][kTopologyZone] = zone;
@@ -128,7 +130,8 @@ class World {
   std::vector<kube::Object> pods() { return cluster.list(kube::kPod, {}).items; }
   kube::Object deployment() { return *cluster.get(kube::kModelDeployment, key); }
   std::string condition(const std::string& type) {
-    for (const Json& condition : deployment().at("/status/conditions")) {
+    const kube::Object object = deployment();
+    for (const Json& condition : object.at("/status/conditions")) {
       if (condition["type"] == type) return condition["status"];
     }
     return "";
