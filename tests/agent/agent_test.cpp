@@ -1,0 +1,192 @@
+// A whole agent on loopback sockets, with a fake engine.
+#include "agent/agent.h"
+
+#include <gmock/gmock.h>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/write.hpp>
+#include <future>
+
+#include "common/error.h"
+#include "common/http_client.h"
+#include "tests/agent/api_fixture.h"
+
+namespace millrace::agent {
+namespace {
+
+using common::http_call;
+using common::http_stream;
+using common::HttpCall;
+using common::HttpResponse;
+constexpr std::chrono::seconds kPatience{20};
+
+struct AgentFixture {
+  explicit AgentFixture(FakeEngine::Script script, std::int32_t max_num_seqs = 4, std::int32_t max_queued = 4) {
+    AgentOptions options;
+    options.config.port = 0;
+    options.config.admin_port = 0;
+    options.config.max_num_seqs = max_num_seqs;
+    options.config.max_queued_requests = max_queued;
+    options.model_directory = MILLRACE_SOURCE_DIR "/examples/models/tiny-moe";
+    options.bind = "127.0.0.1";
+    options.admin_token = "admin";
+    options.standalone =
+        common::GroupMembership{.generation = 1, .group = "g", .peers = {{.pod_index = 0, .host = "127.0.0.1"}}};
+    GroupRuntime runtime{.connect = [](const auto&) { return Comms{}; },
+                         .start =
+                             [this, script](const auto&, const auto&, Comms) {
+                               auto made = std::make_unique<FakeEngine>(script);
+                               engine.set_value(made.get());
+                               return made;
+                             },
+                         .follow = nullptr};
+    agent = std::make_unique<Agent>(options, std::move(runtime));
+    fake = engine.get_future().get();
+    const auto deadline = std::chrono::steady_clock::now() + kPatience;
+    while (admin("GET", "/readyz").status != 200 && std::chrono::steady_clock::now() < deadline)
+      std::this_thread::yield();
+  }
+
+  HttpResponse admin(const std::string& method, const std::string& path) {
+    return http_call({.host = "127.0.0.1",
+                      .port = agent->admin_port(),
+                      .method = method,
+                      .target = path,
+                      .headers = {{"Authorization", "Bearer admin"}}});
+  }
+  HttpCall chat(const json& more = json::object()) {
+    json body = chat_body("Hi", more);
+    body.erase("model");  // the fixture's is named after its folder
+    return {.host = "127.0.0.1",
+            .port = agent->port(),
+            .method = "POST",
+            .target = "/v1/chat/completions",
+            .body = body.dump(),
+            .timeout = kPatience};
+  }
+  json status() { return json::parse(admin("GET", "/admin/v1/status").body); }
+  bool wait_until_idle() {
+    const auto deadline = std::chrono::steady_clock::now() + kPatience;
+    while (status()["in_flight"] != 0 && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+    return status()["in_flight"] == 0;
+  }
+
+  std::promise<FakeEngine*> engine;
+  FakeEngine* fake = nullptr;
+  std::unique_ptr<Agent> agent;
+};
+
+TEST(Agent, StreamsAnAnswerOverASocket) {
+  AgentFixture f(says("Hello there."));
+  std::string body;
+  const auto response = http_stream(f.chat({{"stream", true}}), [&](std::string_view piece) {
+    body += piece;
+    return true;
+  });
+  EXPECT_EQ(response.status, 200);
+  EXPECT_TRUE(body.ends_with("data: [DONE]\n\n"));
+  EXPECT_TRUE(f.wait_until_idle());
+  EXPECT_EQ(json::parse(http_call(f.chat()).body)["model"], "tiny-moe") << "the folder's name, without a configuration";
+}
+
+TEST(Agent, AnswersOverloadWithoutWaitingForTheEngine) {
+  AgentFixture f(says("x"), 1, 0);
+  f.fake->hold_after(0);
+  auto first = std::async(std::launch::async, [&] { return http_call(f.chat()); });
+  ASSERT_TRUE(f.fake->wait_for_requests(1));
+  const auto refused = http_call(f.chat());
+  EXPECT_EQ(refused.status, 429);
+  EXPECT_EQ(common::find_header(refused.headers, "Retry-After"), "1");
+  f.fake->release();
+  EXPECT_EQ(first.get().status, 200);
+}
+
+TEST(Agent, AClientThatHangsUpFreesItsPlace) {
+  AgentFixture f(says("one two three"));
+  f.fake->hold_after(1);
+  http_stream(f.chat({{"stream", true}}), [](std::string_view) { return false; });
+  EXPECT_TRUE(f.fake->wait_for_cancel());
+  EXPECT_TRUE(f.wait_until_idle());
+}
+
+TEST(Agent, AClientThatHangsUpBeforeTheFirstTokenFreesItsPlace) {
+  AgentFixture f(says("one two three"));
+  f.fake->hold_after(0);
+  {
+    HttpCall call = f.chat();
+    call.timeout = std::chrono::milliseconds(200);
+    EXPECT_THROW(http_call(call), common::Error);
+  }
+  EXPECT_TRUE(f.fake->wait_for_cancel());
+  EXPECT_TRUE(f.wait_until_idle());
+}
+
+TEST(Agent, DrainFinishesWhatRunsAndRefusesTheRest) {
+  AgentFixture f(says("x"));
+  f.fake->hold_after(0);
+  auto running = std::async(std::launch::async, [&] { return http_call(f.chat()); });
+  ASSERT_TRUE(f.fake->wait_for_requests(1));
+  EXPECT_EQ(json::parse(f.admin("POST", "/admin/v1/drain").body)["in_flight"], 1);
+  const auto refused = http_call(f.chat());
+  EXPECT_EQ(refused.status, 503);
+  EXPECT_EQ(common::find_header(refused.headers, "Connection"), "close");
+  EXPECT_EQ(f.admin("GET", "/readyz").status, 503);
+  EXPECT_EQ(f.admin("GET", "/livez").status, 200);
+  f.fake->release();
+  EXPECT_EQ(running.get().status, 200);
+  EXPECT_TRUE(f.wait_until_idle());
+}
+
+TEST(Agent, StopsWhenTheRunningRequestsAreDone) {
+  AgentFixture f(says("x"));
+  f.fake->hold_after(0);
+  auto running = std::async(std::launch::async, [&] { return http_call(f.chat()); });
+  ASSERT_TRUE(f.fake->wait_for_requests(1));
+  auto stopped = std::async(std::launch::async, [&] { f.agent->stop(kPatience); });
+  f.fake->release();
+  EXPECT_EQ(running.get().status, 200);
+  stopped.get();
+}
+
+TEST(Agent, CutsOffWhatOutlastsTheGrace) {
+  AgentFixture f(says("x"));
+  f.fake->hold_after(0);
+  auto running = std::async(std::launch::async, [&] {
+    try {
+      return http_call(f.chat()).status;
+    } catch (const common::Error&) {
+      return 0;
+    }
+  });
+  ASSERT_TRUE(f.fake->wait_for_requests(1));
+  f.agent->stop(std::chrono::milliseconds(50));
+  EXPECT_NE(running.get(), 200);
+}
+
+TEST(Agent, AFailedGroupFailsItsRequestsAndItsReadiness) {
+  AgentFixture f(says("x"));
+  f.fake->hold_after(0);
+  auto running = std::async(std::launch::async, [&] { return http_call(f.chat()); });
+  ASSERT_TRUE(f.fake->wait_for_requests(1));
+  f.fake->fail("rank 1 is gone");
+  const auto response = running.get();
+  EXPECT_EQ(response.status, 503);
+  EXPECT_THAT(response.body, testing::HasSubstr("rank 1 is gone"));
+  EXPECT_EQ(f.admin("GET", "/readyz").status, 503);
+  EXPECT_EQ(f.status()["phase"], "Failed");
+}
+
+TEST(Agent, SaysWhatIsWrongWithAModelFolder) {
+  AgentOptions options;
+  options.model_directory = "/nonexistent";
+  try {
+    Agent agent(options, GroupRuntime{});
+    FAIL();
+  } catch (const common::Error& error) {
+    EXPECT_STREQ(error.what(), "the model folder /nonexistent does not exist");
+  }
+}
+
+}  // namespace
+}  // namespace millrace::agent
