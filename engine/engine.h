@@ -1,5 +1,5 @@
-// The engine of one group as its leader sees it: submit requests, get tokens. The steps run on the engine's own thread; rank 0 and the other
-// local ranks are threads of this process, further ranks follow over their Comm (worker.h).
+// The engine of one group as its leader sees it: submit requests, get tokens. The steps run on the engine's own thread;
+// rank 0 and the other local ranks are threads of this process, further ranks follow over their Comm (worker.h).
 #pragma once
 
 #include <cstdint>
@@ -17,16 +17,16 @@ namespace millrace::engine {
 // Fixed at start-up.
 struct EngineInfo {
   std::string architecture;
-  std::string backend;            // description, for logs
+  std::string backend;  // description, for logs
   std::int64_t max_model_len = 0;
-  std::int64_t vocab = 0;         // ids that may be drawn
+  std::int64_t vocab = 0;  // ids that may be drawn
   std::int32_t world_size = 1;
   std::int32_t num_layers = 0;
   std::int32_t num_experts = 0;   // 0: dense
   std::int64_t weight_bytes = 0;  // of rank 0
   std::int64_t kv_blocks = 0;
   std::int64_t block_size = 0;
-  std::int64_t state_slots = 0;   // 0: no Gated DeltaNet layers
+  std::int64_t state_slots = 0;  // 0: no Gated DeltaNet layers
 };
 
 // A snapshot for /metrics and the operator. Counters only grow.
@@ -40,7 +40,7 @@ struct EngineStats {
   std::int64_t preemptions = 0;
   std::int64_t steps = 0;
   std::int64_t last_step_tokens = 0;
-  double step_seconds = 0.0;      // total time inside steps
+  double step_seconds = 0.0;  // total time inside steps
 };
 
 struct ExpertLoad {
@@ -56,8 +56,9 @@ class Engine {
 
   virtual const EngineInfo& info() const = 0;
 
-  // Any thread. Throws kInvalidArgument (a parameter out of range, the prompt empty or not shorter than max_model_len, a token id outside the
-  // vocabulary), kUnavailable (the group has failed or is stopping). Returns no id when the waiting queue is full: answer 429.
+  // Any thread. Throws kInvalidArgument (a parameter out of range, the prompt empty or not shorter than max_model_len,
+  // a token id outside the vocabulary), kUnavailable (the group has failed or is stopping). Returns no id when the
+  // waiting queue is full: answer 429.
   struct Submitted {
     bool accepted = false;
     RequestId id{};
@@ -77,16 +78,18 @@ class Engine {
   virtual std::string failure() const = 0;
 };
 
-// The leader: comm.rank() is 0. `comms` holds the ranks of this process, rank 0 first; all other ranks must be running follow(). Loads the
-// model on every local rank in parallel. `drawable_vocab`: ids at or beyond it are padding and never drawn. `eos`: the model's own stop ids.
+// The leader: comm.rank() is 0. `comms` holds the ranks of this process, rank 0 first; all other ranks must be running
+// follow(). Loads the model on every local rank in parallel. `drawable_vocab`: ids at or beyond it are padding and
+// never drawn. `eos`: the model's own stop ids.
 struct ModelTokens {
   std::int64_t drawable_vocab = 0;
   std::vector<TokenId> stop_ids;
 };
-std::unique_ptr<Engine> start_engine(const EngineOptions& options, const ModelTokens& tokens, std::vector<std::unique_ptr<Comm>> comms);
+std::unique_ptr<Engine> start_engine(const EngineOptions& options, const ModelTokens& tokens,
+                                     std::vector<std::unique_ptr<Comm>> comms);
 
-// A process without rank 0: runs its ranks until the leader says stop (returns) or the group fails (throws kUnavailable).
-// `on_ready` is called once when the weights are loaded and the caches allocated.
+// A process without rank 0: runs its ranks until the leader says stop (returns) or the group fails (throws
+// kUnavailable). `on_ready` is called once when the weights are loaded and the caches allocated.
 void follow(const EngineOptions& options, const ModelTokens& tokens, std::vector<std::unique_ptr<Comm>> comms,
             const std::function<void()>& on_ready);
 

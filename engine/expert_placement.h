@@ -1,5 +1,5 @@
-// Where every expert lives: a table from (layer, physical slot) to logical expert. Pure data and pure functions; the operator and the
-// agents exchange it, the engine replaces it between two steps.
+// Where every expert lives: a table from (layer, physical slot) to logical expert. Pure data and pure functions; the
+// operator and the agents exchange it, the engine replaces it between two steps.
 #pragma once
 
 #include <cstdint>
@@ -20,11 +20,12 @@ struct ExpertPlacement {
 };
 
 // Expert e on rank e / (E / ep) in order; surplus slots replicate experts 0, 1, ... of the rank.
-ExpertPlacement linear_placement(std::int32_t num_layers, std::int32_t num_experts, std::int32_t ep_size, std::int32_t slots_per_rank);
+ExpertPlacement linear_placement(std::int32_t num_layers, std::int32_t num_experts, std::int32_t ep_size,
+                                 std::int32_t slots_per_rank);
 
-// Empty when `placement` can serve a model of these sizes; otherwise the first fault in words: a missing expert, an id out of range, a
-// wrong number of layers or slots.
-std::string validate_placement(const ExpertPlacement& placement, std::int32_t num_layers, std::int32_t num_experts, std::int32_t ep_size,
-                               std::int32_t slots_per_rank);
+// Empty when `placement` can serve a model of these sizes; otherwise the first fault in words: a missing expert, an id
+// out of range, a wrong number of layers or slots.
+std::string validate_placement(const ExpertPlacement& placement, std::int32_t num_layers, std::int32_t num_experts,
+                               std::int32_t ep_size, std::int32_t slots_per_rank);
 
 }  // namespace millrace::engine

@@ -14,13 +14,13 @@ namespace millrace::engine {
 
 // Checked by validate(): ranges as the OpenAI API and vLLM state them.
 struct SamplingParams {
-  float temperature = 1.0F;  // >= 0; 0 is greedy
-  std::int32_t top_k = 0;    // -1 or 0: off
-  float top_p = 1.0F;        // (0, 1]
-  float min_p = 0.0F;        // [0, 1]
-  float presence_penalty = 0.0F;   // [-2, 2]
-  float frequency_penalty = 0.0F;  // [-2, 2]
-  float repetition_penalty = 1.0F;  // > 0
+  float temperature = 1.0F;           // >= 0; 0 is greedy
+  std::int32_t top_k = 0;             // -1 or 0: off
+  float top_p = 1.0F;                 // (0, 1]
+  float min_p = 0.0F;                 // [0, 1]
+  float presence_penalty = 0.0F;      // [-2, 2]
+  float frequency_penalty = 0.0F;     // [-2, 2]
+  float repetition_penalty = 1.0F;    // > 0
   std::optional<std::uint64_t> seed;  // absent: drawn by the engine
   std::int64_t max_tokens = 16;       // >= 1; the engine also ends at the context limit
   std::int64_t min_tokens = 0;
@@ -36,10 +36,10 @@ struct Request {
 };
 
 enum class FinishReason : std::uint8_t {
-  kStop,     // end-of-sequence or a stop token
-  kLength,   // max_tokens or the context limit
-  kAbort,    // cancelled
-  kError,    // the group failed; `message` says why
+  kStop,    // end-of-sequence or a stop token
+  kLength,  // max_tokens or the context limit
+  kAbort,   // cancelled
+  kError,   // the group failed; `message` says why
 };
 
 struct TokenLogprobs {
@@ -47,7 +47,8 @@ struct TokenLogprobs {
   std::vector<std::pair<TokenId, float>> top;  // most likely first
 };
 
-// One generated token, or the end. The stop token itself is delivered with `finish` = kStop and is not part of the text.
+// One generated token, or the end. The stop token itself is delivered with `finish` = kStop and is not part of the
+// text.
 struct TokenEvent {
   RequestId id{};
   std::optional<TokenId> token;

@@ -37,7 +37,7 @@ struct Flags {
   std::string lease_name = "millrace-operator";
   std::string metrics_address = "0.0.0.0:8080";
   std::string health_address = "0.0.0.0:8081";
-  std::string agent_image = "ghcr.io/millrace/agent:" MILLRACE_VERSION;
+  std::string agent_image = "millrace/agent:" MILLRACE_VERSION;
   std::string log_level = "info";
   std::string log_format = "json";
   int workers = 16;

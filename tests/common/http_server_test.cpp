@@ -341,11 +341,10 @@ TEST(HttpClient, ReadsStreamsPieceByPiece) {
     });
   });
   std::string body;
-  const auto response =
-      http_stream({.host = "127.0.0.1", .port = server.port()}, [&](std::string_view piece) {
-        body += piece;
-        return true;
-      });
+  const auto response = http_stream({.host = "127.0.0.1", .port = server.port()}, [&](std::string_view piece) {
+    body += piece;
+    return true;
+  });
   EXPECT_EQ(response.status, 200);
   EXPECT_EQ(body, "ab");
 }
