@@ -45,7 +45,7 @@ Controller::Controller(kube::Client& client, AgentClient& agents, ControllerOpti
       watch(kind, ns);
     }
   }
-  watch(kube::kNode, "");
+  watch(kube::kNode, "");  // last: its events read deployments_
   cache_ = std::make_unique<CachedReader>(borrowed());
   reconciler_ = std::make_unique<Reconciler>(client_, *cache_, *prober_, options_.events, options_.reconciler);
 }
@@ -73,6 +73,7 @@ void Controller::watch(const kube::ResourceKind& kind, const std::string& ns) {
       [kind](const kube::ApiError& error) {
         common::log_warn("watch failed", {{"kind", kind.kind}, {"error", error.what()}});
       }));
+  if (kind == kube::kModelDeployment) deployments_.push_back(informers_.back().get());
 }
 
 void Controller::on_change(const kube::ResourceKind& kind, const kube::Change& change) {
@@ -88,8 +89,7 @@ void Controller::on_change(const kube::ResourceKind& kind, const kube::Change& c
 }
 
 void Controller::enqueue_all() {
-  for (const auto& informer : informers_) {
-    if (informer->options().kind != kube::kModelDeployment) continue;
+  for (const kube::Informer* informer : deployments_) {
     for (const kube::ObjectPtr& object : informer->store().list()) queue_.add(object->key(), Priority::kLow);
   }
 }

@@ -67,6 +67,7 @@ class Controller {
   kube::WorkQueue queue_;
   std::unique_ptr<Prober> prober_;
   std::vector<std::unique_ptr<kube::Informer>> informers_;
+  std::vector<const kube::Informer*> deployments_;  // those of ModelDeployments; complete before nodes are watched
   std::unique_ptr<CachedReader> cache_;
   std::unique_ptr<Reconciler> reconciler_;
   std::vector<std::jthread> workers_;
