@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the tests need, builds, runs all tests, prints CTest's summary.
-# --fast leaves out what needs Kubernetes server binaries, sanitizer builds and fuzzing.
+# --fast leaves out fuzzing and what needs Kubernetes server binaries.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # Compilations of one clone serve the next, wherever it lies.
