@@ -90,7 +90,8 @@ HttpReply OpenAiApi::handle(HttpRequest request) {
 }
 
 HttpReply OpenAiApi::dispatch(HttpRequest request, std::string& route) {
-  const std::string_view method = request.method == "HEAD" ? "GET" : request.method;
+  std::string_view method = request.method;
+  if (method == "HEAD") method = "GET";
   std::string allowed;
   for (const Route& candidate : kRoutes) {
     if (candidate.path != request.path) continue;

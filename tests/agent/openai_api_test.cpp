@@ -247,6 +247,7 @@ TEST(OpenAiApi, UnknownPathsAndMethodsSaySo) {
   EXPECT_EQ(common::find_header(response.headers, "Allow"), "POST");
   EXPECT_EQ(api.call("POST", kChat, "{").status, 400);
   EXPECT_EQ(api.call("GET", "/health").status, 200);
+  EXPECT_EQ(api.call("HEAD", "/v1/models").status, 200);
 }
 
 TEST(OpenAiApi, AsksForTheKeyWhereThereIsOne) {

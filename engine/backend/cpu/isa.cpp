@@ -1,5 +1,9 @@
 #include "engine/backend/cpu/isa.h"
 
+#ifdef MILLRACE_CPU_X86
+#include <cpuid.h>
+#endif
+
 #include "common/error.h"
 
 namespace millrace::engine::cpu {
@@ -15,8 +19,17 @@ bool always() {
 }
 
 #ifdef MILLRACE_CPU_X86
+// Not every compiler knows "f16c" as a name of __builtin_cpu_supports.
+bool has_f16c() {
+  unsigned eax = 0;
+  unsigned ebx = 0;
+  unsigned ecx = 0;
+  unsigned edx = 0;
+  return __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 && (ecx & bit_F16C) != 0;
+}
+
 bool has_avx2() {
-  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
 }
 
 bool has_avx512() {
