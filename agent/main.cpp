@@ -4,13 +4,13 @@
 
 #include <CLI/CLI.hpp>
 #include <csignal>
-#include <fstream>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "agent/agent.h"
 #include "agent/version.h"
 #include "common/error.h"
+#include "common/file.h"
 #include "common/log.h"
 #include "common/secret.h"
 
@@ -65,9 +65,7 @@ void add_flags(CLI::App& app, Flags& flags) {
 
 common::AgentConfig read_config(const std::string& path) {
   if (path.empty()) return {};
-  std::ifstream file(path);
-  if (!file) throw common::Error(common::Code::kNotFound, "cannot read the configuration file " + path);
-  const auto json = nlohmann::json::parse(file, nullptr, false);
+  const auto json = nlohmann::json::parse(common::read_file(path, "configuration file"), nullptr, false);
   if (json.is_discarded()) throw common::Error(common::Code::kInvalidArgument, path + " is not valid JSON");
   try {
     return json.get<common::AgentConfig>();

@@ -1,23 +1,16 @@
 #include "agent/model_text.h"
 
-#include <fstream>
-#include <iterator>
 #include <nlohmann/json.hpp>
 
 #include "agent/generation_request.h"
 #include "common/error.h"
+#include "common/file.h"
 
 namespace millrace::agent {
 namespace {
 
-// Empty when there is no such file.
-std::string read_file(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-}
-
 std::string read_model_type(const std::filesystem::path& path) {
-  const auto config = nlohmann::json::parse(read_file(path), nullptr, false);
+  const auto config = nlohmann::json::parse(common::read_file(path, "model type"), nullptr, false);
   if (!config.is_object() || !config.contains("model_type") || !config["model_type"].is_string()) {
     throw common::Error(common::Code::kInvalidArgument,
                         path.string() + " has no model_type; expected the config.json of a checkpoint");
@@ -36,9 +29,11 @@ ModelText load_model_text(const std::filesystem::path& model_directory) {
     throw common::Error(common::Code::kNotFound, "the model folder " + model_directory.string() + " does not exist");
   }
   const std::string model_type = read_model_type(model_directory / "config.json");
-  return {.tokenizer = engine::Tokenizer::load(model_directory),
-          .chat_template = engine::ChatTemplate::load(model_directory, model_type),
-          .defaults = default_sampling_params(read_file(model_directory / "generation_config.json"))};
+  return {
+      .tokenizer = engine::Tokenizer::load(model_directory),
+      .chat_template = engine::ChatTemplate::load(model_directory, model_type),
+      .defaults = default_sampling_params(
+          common::read_file_if_present(model_directory / "generation_config.json", "sampling defaults").value_or(""))};
 }
 
 }  // namespace millrace::agent

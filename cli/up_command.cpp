@@ -15,9 +15,9 @@
 #include "cli/commands.h"
 #include "cli/question.h"
 #include "cli/up_progress.h"
+#include "common/base64.h"
 #include "common/error.h"
 #include "common/log.h"
-#include "operator/api/base64.h"
 #include "operator/api/manifest.h"
 #include "operator/api/model_deployment.h"
 #include "operator/local/local_cluster.h"
@@ -159,7 +159,7 @@ class Up {
   static void encode_strings(kube::Object& secret) {
     for (const auto& item : secret.at("/stringData").items()) {
       if (item.value().is_string()) {
-        secret.json()["data"][item.key()] = controller::encode_base64(item.value().get<std::string>());
+        secret.json()["data"][item.key()] = common::encode_base64(item.value().get<std::string>());
       }
     }
     secret.json().erase("stringData");
@@ -271,7 +271,7 @@ class Up {
     if (!spec.endpoint.api_key) return "";
     const auto secret = cluster_->client().get(kube::kSecret, {ns, spec.endpoint.api_key->name});
     if (!secret) return "";
-    return controller::decode_base64(secret->string_at("/data/" + spec.endpoint.api_key->key)).value_or("");
+    return common::decode_base64(secret->string_at("/data/" + spec.endpoint.api_key->key)).value_or("");
   }
 
   void print_hints() {

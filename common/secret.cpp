@@ -1,17 +1,14 @@
 #include "common/secret.h"
 
 #include <algorithm>
-#include <fstream>
-#include <iterator>
 
 #include "common/error.h"
+#include "common/file.h"
 
 namespace millrace::common {
 
 std::string read_secret_file(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) throw Error(Code::kNotFound, "cannot read the secret file " + path.string());
-  std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  std::string text = read_file(path, "secret file");
   constexpr std::string_view kSpace = " \t\r\n";
   text.erase(text.find_last_not_of(kSpace) + 1);
   text.erase(0, std::min(text.find_first_not_of(kSpace), text.size()));

@@ -9,7 +9,8 @@
 
 namespace millrace::common {
 
-// The file's text without surrounding white space. Throws kNotFound (cannot be read), kInvalidArgument (empty).
+// The file's text without surrounding white space. Throws as read_file (common/file.h), and
+// kInvalidArgument when there is nothing in it.
 std::string read_secret_file(const std::filesystem::path& path);
 
 // Takes the same time wherever the two differ.

@@ -1,11 +1,10 @@
 #include "engine/model/checkpoint.h"
 
 #include <cstring>
-#include <fstream>
 #include <set>
-#include <sstream>
 
 #include "common/error.h"
+#include "common/file.h"
 
 namespace millrace::engine {
 namespace {
@@ -49,13 +48,6 @@ HostWeight host_weight(const StoredTensor& stored, std::int64_t first, std::int6
   return weight;
 }
 
-std::string read_text(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::ostringstream text;
-  text << file.rdbuf();
-  return text.str();
-}
-
 }  // namespace
 
 Checkpoint::Checkpoint(const std::filesystem::path& directory, const ModelConfig& config) : config_(config) {
@@ -73,7 +65,7 @@ void Checkpoint::open_files(const std::filesystem::path& directory) {
     }
     return add_file(directory / kSingleName);
   }
-  const auto index = parse_safetensors_index(read_text(index_path), index_path.string());
+  const auto index = parse_safetensors_index(common::read_file(index_path, "checkpoint index"), index_path.string());
   std::set<std::string> names;
   for (const auto& [tensor, file] : index) names.insert(file);
   std::string absent;

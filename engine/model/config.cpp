@@ -2,11 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <fstream>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
 #include "common/error.h"
+#include "common/file.h"
 #include "engine/model/config_reader.h"
 #include "engine/model/rope.h"
 
@@ -227,11 +226,7 @@ ModelConfig parse_model_config(const std::string& text, const std::string& sourc
 
 ModelConfig load_model_config(const std::filesystem::path& directory) {
   const std::filesystem::path path = directory / "config.json";
-  std::ifstream file(path, std::ios::binary);
-  if (!file) throw common::Error(common::Code::kNotFound, path.string() + " cannot be read; a model directory has one");
-  std::ostringstream text;
-  text << file.rdbuf();
-  return parse_model_config(text.str(), path.string());
+  return parse_model_config(common::read_file(path, "model configuration"), path.string());
 }
 
 }  // namespace millrace::engine

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <vector>
 
+#include "common/hash.h"
+
 namespace millrace::engine {
 namespace {
 
@@ -18,12 +20,6 @@ std::uint64_t mix(std::uint64_t x) {  // splitmix64's finaliser
   x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9U;
   x = (x ^ (x >> 27)) * 0x94D049BB133111EBU;
   return x ^ (x >> 31);
-}
-
-std::uint64_t name_hash(const std::string& name) {  // FNV-1a
-  std::uint64_t hash = 0xCBF29CE484222325U;
-  for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001B3U;
-  return hash;
 }
 
 // Magnitudes like those of trained models: unit-variance products, norms near identity, decays from slow to fast.
@@ -45,7 +41,7 @@ std::uint16_t bf16_bits(float value) {
 HostWeight RandomWeights::generate(const std::string& name, std::int64_t rows, std::int64_t cols) const {
   const Spread spread = spread_of(name, cols, config_.zero_centred_norms);
   const float step = spread.spread / 32768.0F;
-  const std::uint64_t key = mix(seed_ ^ name_hash(name));
+  const std::uint64_t key = mix(seed_ ^ common::fnv1a(name));
   // Four values per random word.
   auto values = std::make_shared<std::vector<std::uint16_t>>(static_cast<std::size_t>(rows * cols));
   for (std::size_t i = 0; i < values->size(); i += 4) {

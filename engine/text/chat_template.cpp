@@ -2,11 +2,10 @@
 
 #include <openssl/evp.h>
 
-#include <fstream>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
 #include "common/error.h"
+#include "common/file.h"
 #include "engine/text/chat_renderer.h"
 
 namespace millrace::engine {
@@ -46,10 +45,7 @@ bool contains(std::string_view text, std::string_view part) {
 }
 
 std::string read_if_present(const std::filesystem::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::ostringstream text;
-  if (in) text << in.rdbuf();
-  return std::move(text).str();
+  return common::read_file_if_present(path, "chat template").value_or("");
 }
 
 // chat_template is a text, or a list of named ones of which "default" counts.

@@ -1,10 +1,9 @@
 #include "engine/tokenizer.h"
 
 #include <algorithm>
-#include <fstream>
-#include <sstream>
 
 #include "common/error.h"
+#include "common/file.h"
 #include "engine/text/added_tokens.h"
 #include "engine/text/bpe.h"
 #include "engine/text/byte_alphabet.h"
@@ -74,13 +73,8 @@ std::vector<TokenId> stop_ids_of(const TokenizerSpec& spec, const TokenTable& ta
   return ids;
 }
 
-// Empty if the file is absent.
 std::string read_if_present(const std::filesystem::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in) return {};
-  std::ostringstream text;
-  text << in.rdbuf();
-  return std::move(text).str();
+  return common::read_file_if_present(path, "tokenizer").value_or("");
 }
 
 }  // namespace

@@ -4,10 +4,9 @@
 
 #include <charconv>
 #include <cmath>
-#include <fstream>
-#include <sstream>
 
 #include "common/error.h"
+#include "common/file.h"
 
 namespace millrace::controller {
 namespace {
@@ -101,14 +100,9 @@ std::vector<Json> parse_yaml(const std::string& text, const std::string& name) {
 }
 
 std::vector<kube::Object> read_manifest(const std::filesystem::path& file) {
-  std::ifstream stream(file, std::ios::binary);
-  if (!stream || std::filesystem::is_directory(file)) {
-    throw Error(Code::kNotFound, file.string() + " cannot be read: give the path of a manifest in YAML or JSON");
-  }
-  std::ostringstream text;
-  text << stream.rdbuf();
+  const std::string text = common::read_file(file, "manifest in YAML or JSON");
   std::vector<kube::Object> objects;
-  for (Json& document : parse_yaml(text.str(), file.string())) flatten(std::move(document), objects, file.string());
+  for (Json& document : parse_yaml(text, file.string())) flatten(std::move(document), objects, file.string());
   return objects;
 }
 

@@ -1,10 +1,10 @@
 #include "operator/kube/credentials.h"
 
 #include <ctime>
-#include <fstream>
-#include <sstream>
 
+#include "common/base64.h"
 #include "common/error.h"
+#include "common/secret.h"
 #include "operator/kube/child_process.h"
 #include "operator/kube/object.h"
 #include "operator/kube/timestamp.h"
@@ -19,27 +19,11 @@ constexpr std::chrono::seconds kTokenFileAge{60};
 constexpr std::chrono::seconds kExecLimit{30};
 constexpr std::chrono::seconds kExpiryMargin{10};
 
-std::string read_token(const std::filesystem::path& file) {
-  std::ifstream in(file);
-  std::ostringstream text;
-  if (in) text << in.rdbuf();
-  std::string token = text.str();
-  while (!token.empty() && (token.back() == '\n' || token.back() == '\r' || token.back() == ' ')) token.pop_back();
-  if (token.empty()) throw Error(Code::kUnauthenticated, "token file " + file.string() + " cannot be read or is empty");
-  return token;
-}
-
-std::string encode_base64(std::string_view bytes) {
-  constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string out;
-  for (std::size_t i = 0; i < bytes.size(); i += 3) {
-    unsigned group = 0;
-    for (std::size_t j = 0; j < 3; ++j) {
-      group = (group << 8) | (i + j < bytes.size() ? static_cast<unsigned char>(bytes[i + j]) : 0U);
-    }
-    for (std::size_t j = 0; j < 4; ++j) out += i + j > bytes.size() ? '=' : kAlphabet[(group >> (18 - 6 * j)) & 63];
-  }
-  return out;
+// Whatever is wrong with the file, it is a matter of credentials.
+std::string read_token(const std::filesystem::path& file) try {
+  return common::read_secret_file(file);
+} catch (const Error& error) {
+  throw Error(Code::kUnauthenticated, std::string("bearer token: ") + error.what());
 }
 
 [[noreturn]] void refuse(const ExecPlugin& plugin, const std::string& problem) {
@@ -51,7 +35,7 @@ std::string exec_info(const ExecPlugin& plugin, const ClusterConfig& config) {
   Json spec = {{"interactive", false}};
   if (plugin.provide_cluster_info) {
     spec["cluster"] = {{"server", config.server}};
-    if (!config.ca_pem.empty()) spec["cluster"]["certificate-authority-data"] = encode_base64(config.ca_pem);
+    if (!config.ca_pem.empty()) spec["cluster"]["certificate-authority-data"] = common::encode_base64(config.ca_pem);
     if (!config.tls_server_name.empty()) spec["cluster"]["tls-server-name"] = config.tls_server_name;
     if (config.insecure_skip_tls_verify) spec["cluster"]["insecure-skip-tls-verify"] = true;
   }
@@ -109,7 +93,7 @@ std::string Credentials::authorization() {
   const std::lock_guard lock(mutex_);
   ensure_locked();
   if (!token_.empty()) return "Bearer " + token_;
-  if (!config_.username.empty()) return "Basic " + encode_base64(config_.username + ":" + config_.password);
+  if (!config_.username.empty()) return "Basic " + common::encode_base64(config_.username + ":" + config_.password);
   return "";
 }
 

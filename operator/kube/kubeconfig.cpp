@@ -4,10 +4,11 @@
 
 #include <array>
 #include <cstdlib>
-#include <fstream>
 #include <sstream>
 
+#include "common/base64.h"
 #include "common/error.h"
+#include "common/file.h"
 
 namespace millrace::controller::kube {
 namespace {
@@ -16,37 +17,10 @@ using common::Code;
 using common::Error;
 namespace fs = std::filesystem;
 
-std::string read_file(const fs::path& file, const std::string& purpose) {
-  std::ifstream in(file, std::ios::binary);
-  if (!in) throw Error(Code::kNotFound, purpose + ": cannot read " + file.string());
-  std::ostringstream text;
-  text << in.rdbuf();
-  return text.str();
-}
-
 std::string trimmed(std::string text) {
   const auto first = text.find_first_not_of(" \t\r\n");
   if (first == std::string::npos) return "";
   return text.substr(first, text.find_last_not_of(" \t\r\n") - first + 1);
-}
-
-std::optional<std::string> decode_base64(std::string_view text) {
-  constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string out;
-  unsigned bits = 0;
-  int held = 0;
-  for (const char c : text) {
-    if (c == '=' || c == '\n' || c == '\r' || c == ' ') continue;
-    const std::size_t value = kAlphabet.find(c);
-    if (value == std::string_view::npos) return std::nullopt;
-    bits = (bits << 6) | static_cast<unsigned>(value);
-    held += 6;
-    if (held >= 8) {
-      held -= 8;
-      out += static_cast<char>((bits >> held) & 0xff);
-    }
-  }
-  return out;
 }
 
 // A mapping of the document with its place in it, so that every complaint can name file and field.
@@ -110,12 +84,12 @@ class Section {
   std::string bytes(const std::string& name) const {
     const std::string data_name = name + "-data";
     if (has(data_name.c_str())) {
-      std::optional<std::string> decoded = decode_base64(text(data_name.c_str()));
+      std::optional<std::string> decoded = common::decode_base64(text(data_name.c_str()));
       if (!decoded || decoded->empty()) refuse(data_name, "is not base64");
       return *decoded;
     }
     const std::string path = text(name.c_str());
-    return path.empty() ? "" : read_file(resolve(path), file_.string() + ": " + field_ + "." + name);
+    return path.empty() ? "" : common::read_file(resolve(path), file_.string() + ": " + field_ + "." + name);
   }
 
   fs::path resolve(const fs::path& path) const { return path.is_absolute() ? path : file_.parent_path() / path; }
@@ -239,7 +213,7 @@ ClusterConfig parse_kubeconfig(std::string_view yaml, const fs::path& file, std:
 }
 
 ClusterConfig load_kubeconfig(const fs::path& file, std::string_view context) {
-  return parse_kubeconfig(read_file(file, "kubeconfig"), file, context);
+  return parse_kubeconfig(common::read_file(file, "kubeconfig"), file, context);
 }
 
 bool in_cluster() {
@@ -255,14 +229,11 @@ ClusterConfig in_cluster_config(const fs::path& folder) {
   const std::string host = std::getenv("KUBERNETES_SERVICE_HOST");
   const bool ipv6 = host.find(':') != std::string::npos;
   config.server = "https://" + (ipv6 ? "[" + host + "]" : host) + ":" + std::getenv("KUBERNETES_SERVICE_PORT");
-  config.ca_pem = read_file(folder / "ca.crt", "service account");
+  config.ca_pem = common::read_file(folder / "ca.crt", "service account");
   config.token_file = folder / "token";
-  read_file(config.token_file, "service account");  // complain now, not at the first request
-  if (std::ifstream in(folder / "namespace"); in) {
-    std::ostringstream text;
-    text << in.rdbuf();
-    if (const std::string ns = trimmed(text.str()); !ns.empty()) config.ns = ns;
-  }
+  common::read_file(config.token_file, "service account");  // complain now, not at the first request
+  const std::string ns = trimmed(common::read_file_if_present(folder / "namespace", "service account").value_or(""));
+  if (!ns.empty()) config.ns = ns;
   config.origin = "service account in " + folder.string();
   return config;
 }

@@ -4,8 +4,8 @@
 #include <fstream>
 #include <map>
 
+#include "common/base64.h"
 #include "common/error.h"
-#include "operator/api/base64.h"
 
 namespace millrace::controller::local {
 namespace {
@@ -83,7 +83,7 @@ class Mounter {
     if (!object) throw Error(Code::kNotFound, std::string(kind.kind) + " " + name + " does not exist");
     const auto content = [&](const std::string& key) {
       const std::string text = object->string_at("/data/" + key);
-      return kind == kube::kSecret ? decode_base64(text).value_or("") : text;
+      return kind == kube::kSecret ? common::decode_base64(text).value_or("") : text;
     };
     if (items.is_array()) {
       for (const Json& json : items) {

@@ -2,6 +2,8 @@
 
 #include <cstdint>
 
+#include "common/hash.h"
+
 namespace millrace::controller {
 namespace {
 
@@ -72,11 +74,10 @@ Json pod_shape(const Spec& spec) {
 }
 
 std::string short_hash(const std::string& text) {
-  // FNV-1a, 64 bit (http://www.isthe.com/chongo/tech/comp/fnv/). Letters that could spell words are left out.
+  // Letters that could spell words are left out.
   static constexpr char kAlphabet[] = "bcdfghjklmnpqrstvwxz2456789";
   constexpr std::uint64_t kLetters = sizeof(kAlphabet) - 1;
-  std::uint64_t hash = 14695981039346656037ULL;
-  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ULL;
+  std::uint64_t hash = common::fnv1a(text);
   std::string result;
   for (int i = 0; i < 8; ++i, hash /= kLetters) result += kAlphabet[hash % kLetters];
   return result;

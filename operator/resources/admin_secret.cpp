@@ -4,8 +4,8 @@
 
 #include <array>
 
+#include "common/base64.h"
 #include "common/error.h"
-#include "operator/api/base64.h"
 
 namespace millrace::controller {
 std::string random_token() {
@@ -25,14 +25,14 @@ std::string random_token() {
 kube::Object build_admin_secret(const Parent& parent, const std::string& token) {
   kube::Object secret = new_child(parent, kube::kSecret, admin_secret_name(parent.key));
   secret.json()["type"] = "Opaque";
-  secret.json()["data"] = {{kTokenKey, encode_base64(token)}};
+  secret.json()["data"] = {{kTokenKey, common::encode_base64(token)}};
   return secret;
 }
 
 std::optional<std::string> token_of(const kube::Object& secret) {
   const std::string encoded = secret.string_at(std::string("/data/") + kTokenKey);
   if (encoded.empty()) return std::nullopt;
-  return decode_base64(encoded);
+  return common::decode_base64(encoded);
 }
 
 }  // namespace millrace::controller

@@ -4,7 +4,6 @@ Usage: group_failover_test.py --agent PROGRAM --model FOLDER
 Only the standard library is needed. Exits with 77 (skipped) when the folder holds no weights.
 """
 
-import argparse
 import json
 import queue
 import socket
@@ -18,7 +17,8 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-SKIPPED = 77
+import agent_program
+
 PATIENCE = 120
 HOSTS = ["127.0.0.2", "127.0.0.3"]
 TOKEN = "secret"
@@ -139,16 +139,9 @@ class FailoverTest(unittest.TestCase):
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--agent", required=True)
-    parser.add_argument("--model", required=True)
-    args = parser.parse_args()
-    if not (Path(args.model) / "model.safetensors.index.json").exists():
-        print(f"skipped: {args.model} holds no weights")
-        sys.exit(SKIPPED)
+    args = agent_program.arguments()
     FailoverTest.program, FailoverTest.model = args.agent, args.model
-    result = unittest.TextTestRunner(verbosity=2).run(unittest.defaultTestLoader.loadTestsFromTestCase(FailoverTest))
-    sys.exit(0 if result.wasSuccessful() else 1)
+    sys.exit(0 if agent_program.passes(FailoverTest) else 1)
 
 
 if __name__ == "__main__":

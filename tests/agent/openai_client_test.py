@@ -4,7 +4,6 @@ Usage: openai_client_test.py --agent PROGRAM --model FOLDER
 Exits with 77 (skipped) when the `openai` package is neither here nor in ${MILLRACE_CACHE:-~/.cache/millrace}/venv-test.
 """
 
-import argparse
 import json
 import os
 import subprocess
@@ -14,7 +13,8 @@ import unittest
 import urllib.request
 from pathlib import Path
 
-SKIPPED = 77
+import agent_program
+
 START_SECONDS = 120
 
 
@@ -29,8 +29,7 @@ def use_test_environment():
     cache = Path(os.environ.get("MILLRACE_CACHE", Path.home() / ".cache" / "millrace"))
     python = cache / "venv-test" / "bin" / "python"
     if not python.exists() or Path(sys.prefix) == cache / "venv-test":
-        print(f"skipped: no Python package openai here, and no {python}; scripts/test.sh installs it")
-        sys.exit(SKIPPED)
+        agent_program.skip(f"no Python package openai here, and no {python}; scripts/test.sh installs it")
     os.execv(python, [str(python), *sys.argv])
 
 
@@ -218,19 +217,13 @@ class ClientTest(unittest.TestCase):
 
 def main():
     use_test_environment()
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--agent", required=True)
-    parser.add_argument("--model", required=True)
-    args = parser.parse_args()
-    if not (Path(args.model) / "model.safetensors.index.json").exists():
-        print(f"skipped: {args.model} holds no weights")
-        sys.exit(SKIPPED)
+    args = agent_program.arguments()
     ClientTest.agent = Agent(args.agent, args.model)
-    result = unittest.TextTestRunner(verbosity=2).run(unittest.defaultTestLoader.loadTestsFromTestCase(ClientTest))
+    passed = agent_program.passes(ClientTest)
     code = ClientTest.agent.stop()
     if code != 0:
         print(f"the agent exited with {code} after SIGTERM")
-    sys.exit(0 if result.wasSuccessful() and code == 0 else 1)
+    sys.exit(0 if passed and code == 0 else 1)
 
 
 if __name__ == "__main__":

@@ -18,12 +18,6 @@ void control(const std::string& subcommand, const std::filesystem::path& dir, st
   if (!result.ok()) throw std::runtime_error("control_plane.sh " + subcommand + ": " + result.err);
 }
 
-std::filesystem::path make_dir() {
-  std::string pattern = std::filesystem::temp_directory_path() / "millrace-control-plane.XXXXXX";
-  if (::mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("no temporary folder at " + pattern);
-  return pattern;
-}
-
 void require(const CommandResult& result) {
   if (!result.ok()) throw std::runtime_error("kubectl: " + result.err);
 }
@@ -48,14 +42,13 @@ std::string ControlPlane::unavailable() {
   return {};
 }
 
-ControlPlane::ControlPlane() : dir_(make_dir()) {
-  control("start", dir_, {"--owner", std::to_string(::getpid())});
+ControlPlane::ControlPlane() {
+  if (std::getenv("MILLRACE_KEEP_CONTROL_PLANE") != nullptr) folder_.keep();
+  control("start", dir(), {"--owner", std::to_string(::getpid())});
 }
 
 ControlPlane::~ControlPlane() {
-  run_command({kSource / "tests/cluster/control_plane.sh", "stop", dir_});
-  std::error_code ignored;
-  if (std::getenv("MILLRACE_KEEP_CONTROL_PLANE") == nullptr) std::filesystem::remove_all(dir_, ignored);
+  run_command({kSource / "tests/cluster/control_plane.sh", "stop", dir()});
 }
 
 CommandResult ControlPlane::kubectl(const std::vector<std::string>& args, const std::string& input) const {
@@ -65,7 +58,7 @@ CommandResult ControlPlane::kubectl(const std::vector<std::string>& args, const 
 CommandResult ControlPlane::kubectl_as(const std::filesystem::path& kubeconfig, const std::vector<std::string>& args,
                                        const std::string& input) const {
   std::vector<std::string> argv = {find_program("kubectl"), "--kubeconfig", kubeconfig, "--cache-dir",
-                                   dir_ / "kubectl-cache"};
+                                   dir() / "kubectl-cache"};
   argv.insert(argv.end(), args.begin(), args.end());
   return run_command(argv, input);
 }
@@ -85,7 +78,7 @@ CommandResult ControlPlane::install_chart(const std::string& ns, const std::vect
   const std::string helm = find_program("helm");
   if (helm.empty()) return {1, {}, "helm is absent: run scripts/cluster-tools.sh"};
   std::vector<std::string> argv = {"env",
-                                   "HELM_CACHE_HOME=" + (dir_ / "helm").string(),
+                                   "HELM_CACHE_HOME=" + (dir() / "helm").string(),
                                    helm,
                                    "upgrade",
                                    "--install",
@@ -101,10 +94,10 @@ CommandResult ControlPlane::install_chart(const std::string& ns, const std::vect
 }
 
 void ControlPlane::stop_api_server() const {
-  control("stop-api", dir_);
+  control("stop-api", dir());
 }
 void ControlPlane::start_api_server() const {
-  control("start-api", dir_);
+  control("start-api", dir());
 }
 void ControlPlane::restart_api_server() const {
   stop_api_server();
@@ -115,8 +108,8 @@ std::filesystem::path ControlPlane::user_kubeconfig(const std::string& name,
                                                     const std::vector<std::string>& groups) const {
   std::vector<std::string> rest = {name};
   rest.insert(rest.end(), groups.begin(), groups.end());
-  control("user", dir_, rest);
-  return dir_ / (name + ".kubeconfig");
+  control("user", dir(), rest);
+  return dir() / (name + ".kubeconfig");
 }
 
 std::string ControlPlane::token(const std::string& ns, const std::string& service_account) const {
@@ -128,8 +121,8 @@ std::string ControlPlane::token(const std::string& ns, const std::string& servic
 std::filesystem::path ControlPlane::service_account_kubeconfig(const std::string& ns,
                                                                const std::string& service_account) const {
   const std::string name = ns + "-" + service_account;
-  control("token-user", dir_, {name, token(ns, service_account)});
-  return dir_ / (name + ".kubeconfig");
+  control("token-user", dir(), {name, token(ns, service_account)});
+  return dir() / (name + ".kubeconfig");
 }
 
 std::unique_ptr<ControlPlane> SharedControlPlane::cluster_;

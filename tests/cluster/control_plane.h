@@ -13,6 +13,8 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/temp_directory.h"
+
 namespace millrace::testing {
 
 struct CommandResult {
@@ -40,9 +42,9 @@ class ControlPlane {
   ControlPlane& operator=(const ControlPlane&) = delete;
 
   // Kubeconfig of a member of system:masters, with inline client certificate.
-  std::filesystem::path kubeconfig() const { return dir_ / "admin.kubeconfig"; }
+  std::filesystem::path kubeconfig() const { return dir() / "admin.kubeconfig"; }
   // Folder with the servers' logs, removed at the end.
-  const std::filesystem::path& dir() const { return dir_; }
+  const std::filesystem::path& dir() const { return folder_.path(); }
 
   // kubectl as the administrator. Arguments are passed as they are; "-f", "-" reads `input`.
   CommandResult kubectl(const std::vector<std::string>& args, const std::string& input = {}) const;
@@ -69,7 +71,7 @@ class ControlPlane {
   std::filesystem::path service_account_kubeconfig(const std::string& ns, const std::string& service_account) const;
 
  private:
-  std::filesystem::path dir_;
+  millrace::test::TempDirectory folder_;
 };
 
 // Base of suites that share one control plane; every test is skipped, with the reason, where none can run.

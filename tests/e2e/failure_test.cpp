@@ -12,6 +12,7 @@
 #include "operator/api/manifest.h"
 #include "operator/local/local_cluster.h"
 #include "tests/e2e/command.h"
+#include "tests/support/temp_directory.h"
 
 namespace millrace::e2e {
 namespace {
@@ -25,10 +26,8 @@ class LocalClusterTest : public ::testing::Test {
  protected:
   void SetUp() override {
     if (tiny_model().empty()) GTEST_SKIP() << "examples/models/tiny-moe has no weights";
-    std::string pattern = (fs::temp_directory_path() / "millrace-e2e-XXXXXX").string();
-    folder_ = mkdtemp(pattern.data());
     controller::local::LocalClusterOptions options;
-    options.node.work_folder = folder_;
+    options.node.work_folder = folder_.path();
     options.node.programs = {fs::path(MILLRACE_AGENT).parent_path()};
     options.node.host_paths = {{"/models", tiny_model().parent_path()}};
     options.node.restart_delay = std::chrono::milliseconds(200);
@@ -36,10 +35,6 @@ class LocalClusterTest : public ::testing::Test {
     apply(R"({"replicas": 1})");
     port_ = cluster_->expose(kKey, "127.0.0.1", 0);
     ASSERT_TRUE(eventually([&] { return ready(); })) << status().dump(2);
-  }
-  void TearDown() override {
-    cluster_.reset();
-    if (!folder_.empty()) fs::remove_all(folder_);
   }
 
   // The example with changes.
@@ -105,7 +100,7 @@ class LocalClusterTest : public ::testing::Test {
   }
 
   const kube::ObjectKey kKey{"default", "tiny-moe"};
-  fs::path folder_;
+  const test::TempDirectory folder_;
   std::unique_ptr<controller::local::LocalCluster> cluster_;
   std::uint16_t port_ = 0;
 };

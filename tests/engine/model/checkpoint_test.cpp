@@ -9,28 +9,22 @@
 #include "engine/model/host_floats.h"
 #include "tests/engine/model/family.h"
 #include "tests/engine/model/tiny.h"
+#include "tests/support/fault.h"
 
 namespace millrace::engine::test {
 namespace {
 
 using common::Code;
 using common::Error;
+using millrace::test::Fault;
+using millrace::test::fault_of;
+using millrace::test::TempDirectory;
 using nlohmann::json;
 using testing::AllOf;
 using testing::HasSubstr;
 
-struct Fault {
-  std::optional<Code> code;  // empty: accepted
-  std::string message;
-};
-
 Fault open_directory(const TempDirectory& directory, const json& config) {
-  try {
-    const Checkpoint checkpoint(directory.path(), parse(config));
-  } catch (const Error& error) {
-    return {error.code(), error.what()};
-  }
-  return {std::nullopt, "accepted"};
+  return fault_of([&] { const Checkpoint checkpoint(directory.path(), parse(config)); });
 }
 
 Fault open(const json& config, const std::vector<TensorToWrite>& tensors) {

@@ -8,25 +8,27 @@
 #include "common/error.h"
 #include "engine/model/tensors.h"
 #include "tests/engine/model/family.h"
-#include "tests/engine/model/temp_directory.h"
+#include "tests/support/fault.h"
+#include "tests/support/temp_directory.h"
 
 namespace millrace::engine::test {
 namespace {
 
 using common::Code;
 using common::Error;
+using millrace::test::Fault;
+using millrace::test::fault_of;
+using millrace::test::TempDirectory;
 using nlohmann::json;
 using testing::AllOf;
 using testing::HasSubstr;
 
 std::string error_of(const json& document) {
-  try {
-    parse(document);
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), Code::kInvalidArgument);
-    return error.what();
+  const Fault fault = fault_of([&] { parse(document); });
+  if (fault.code) {
+    EXPECT_EQ(*fault.code, Code::kInvalidArgument);
   }
-  return "accepted";
+  return fault.message;
 }
 
 TEST(Config, CountsTheParametersOfEveryReleasedSize) {
@@ -222,13 +224,9 @@ TEST(Config, SurvivesDeepNesting) {
 
 TEST(Config, SaysThatTheFileIsNotThere) {
   const TempDirectory directory;
-  try {
-    load_model_config(directory.path());
-    FAIL();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), Code::kNotFound);
-    EXPECT_THAT(error.what(), HasSubstr("config.json"));
-  }
+  const Fault fault = fault_of([&] { load_model_config(directory.path()); });
+  EXPECT_EQ(fault.code, Code::kNotFound);
+  EXPECT_THAT(fault.message, HasSubstr("config.json"));
 }
 
 }  // namespace

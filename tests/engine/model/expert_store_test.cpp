@@ -14,14 +14,15 @@
 #include "tests/engine/model/family.h"
 #include "tests/engine/model/golden_case.h"
 #include "tests/engine/model/model_runner.h"
-#include "tests/engine/model/temp_directory.h"
 #include "tests/engine/model/tiny.h"
+#include "tests/support/temp_directory.h"
 
 namespace millrace::engine::test {
 namespace {
 
 using common::Code;
 using common::Error;
+using millrace::test::TempDirectory;
 using testing::HasSubstr;
 
 constexpr float kTolerance = 1e-4F;

@@ -8,10 +8,12 @@
 #include "tests/engine/model/golden_case.h"
 #include "tests/engine/model/model_runner.h"
 #include "tests/engine/model/safetensors_writer.h"
-#include "tests/engine/model/temp_directory.h"
+#include "tests/support/temp_directory.h"
 
 namespace millrace::engine::test {
 namespace {
+
+using millrace::test::TempDirectory;
 
 constexpr float kStreamTolerance = 1e-4F;  // relative to the largest value
 constexpr float kMaxLogitTolerance = 2e-3F;

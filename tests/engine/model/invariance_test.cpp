@@ -5,10 +5,12 @@
 
 #include "tests/engine/model/golden_case.h"
 #include "tests/engine/model/model_runner.h"
-#include "tests/engine/model/temp_directory.h"
+#include "tests/support/temp_directory.h"
 
 namespace millrace::engine::test {
 namespace {
+
+using millrace::test::TempDirectory;
 
 constexpr float kTolerance = 1e-4F;  // relative to the largest logit
 

@@ -15,6 +15,7 @@ namespace {
 
 using common::Code;
 using common::Error;
+using millrace::test::TempDirectory;
 using testing::HasSubstr;
 
 class Loading : public testing::Test {

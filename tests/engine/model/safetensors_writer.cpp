@@ -6,6 +6,8 @@
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
+#include "common/hash.h"
+
 namespace millrace::engine::test {
 namespace {
 
@@ -16,12 +18,6 @@ std::uint64_t splitmix64(std::uint64_t state) {
   z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9U;
   z = (z ^ (z >> 27)) * 0x94D049BB133111EBU;
   return z ^ (z >> 31);
-}
-
-std::uint64_t fnv1a64(const std::string& text) {
-  std::uint64_t value = 0xCBF29CE484222325U;
-  for (const char c : text) value = (value ^ static_cast<unsigned char>(c)) * 0x100000001B3U;
-  return value;
 }
 
 std::uint16_t to_bf16(float value) {
@@ -67,7 +63,7 @@ std::string safetensors_bytes(const std::vector<TensorToWrite>& tensors) {
 
 std::string generated_bytes(std::uint64_t seed, const std::string& name, std::int64_t count, const std::string& dtype,
                             float offset, float scale) {
-  const std::uint64_t start = fnv1a64(name) ^ seed;
+  const std::uint64_t start = common::fnv1a(name) ^ seed;
   std::string bytes;
   bytes.reserve(static_cast<std::size_t>(count) * 4);
   for (std::int64_t i = 0; i < count; ++i) {

@@ -80,7 +80,7 @@ std::vector<TensorToWrite> unfused(const nlohmann::json& config, std::vector<Ten
   return result;
 }
 
-void write_model(const TempDirectory& directory, const nlohmann::json& config,
+void write_model(const millrace::test::TempDirectory& directory, const nlohmann::json& config,
                  const std::vector<TensorToWrite>& tensors) {
   directory.write("config.json", config.dump());
   directory.write("model.safetensors", safetensors_bytes(tensors));

@@ -8,7 +8,7 @@
 
 #include "engine/model/config.h"
 #include "tests/engine/model/safetensors_writer.h"
-#include "tests/engine/model/temp_directory.h"
+#include "tests/support/temp_directory.h"
 
 namespace millrace::engine::test {
 
@@ -23,7 +23,7 @@ std::vector<TensorToWrite> zero_tensors(const nlohmann::json& config, const std:
 std::vector<TensorToWrite> unfused(const nlohmann::json& config, std::vector<TensorToWrite> tensors);
 
 // A directory with config.json and model.safetensors.
-void write_model(const TempDirectory& directory, const nlohmann::json& config,
+void write_model(const millrace::test::TempDirectory& directory, const nlohmann::json& config,
                  const std::vector<TensorToWrite>& tensors);
 
 }  // namespace millrace::engine::test

@@ -10,6 +10,7 @@
 #include "common/error.h"
 #include "operator/kube/child_process.h"
 #include "operator/kube/timestamp.h"
+#include "tests/support/temp_directory.h"
 
 namespace millrace::controller::kube {
 namespace {
@@ -21,14 +22,7 @@ namespace fs = std::filesystem;
 
 class CredentialsTest : public ::testing::Test {
  protected:
-  CredentialsTest() {
-    std::string name = (fs::path(::testing::TempDir()) / "credentials-XXXXXX").string();
-    folder_ = ::mkdtemp(name.data());
-    config_.origin = "test";
-  }
-  ~CredentialsTest() override { fs::remove_all(folder_); }
-
-  void write(const std::string& name, const std::string& text) { std::ofstream(folder_ / name) << text; }
+  CredentialsTest() { config_.origin = "test"; }
   Credentials credentials() {
     return Credentials(config_, [this] { return now_; });
   }
@@ -36,19 +30,19 @@ class CredentialsTest : public ::testing::Test {
   void use_plugin(const std::string& script) {
     config_.exec = ExecPlugin{"client.authentication.k8s.io/v1",
                               "sh",
-                              {"-c", "echo x >> " + (folder_ / "runs").string() + "; " + script},
+                              {"-c", "echo x >> " + (folder_.path() / "runs").string() + "; " + script},
                               {{"GREETING", "hello"}},
                               "install it with care",
                               true};
   }
   int runs() {
-    std::ifstream in(folder_ / "runs");
+    std::ifstream in(folder_.path() / "runs");
     int count = 0;
     for (std::string line; std::getline(in, line);) ++count;
     return count;
   }
 
-  fs::path folder_;
+  test::TempDirectory folder_;
   ClusterConfig config_;
   std::chrono::system_clock::time_point now_ = *parse_timestamp("2026-01-01T00:00:00Z");
 };
@@ -68,15 +62,15 @@ TEST_F(CredentialsTest, PresentAPasswordAsBasic) {
 }
 
 TEST_F(CredentialsTest, ReadARotatedTokenFileAfterAMinute) {
-  config_.token_file = folder_ / "token";
-  write("token", "one\n");
+  config_.token_file = folder_.path() / "token";
+  folder_.write("token", "one\n");
   Credentials credentials = this->credentials();
   EXPECT_EQ(credentials.authorization(), "Bearer one");
-  write("token", "two\n");
+  folder_.write("token", "two\n");
   EXPECT_EQ(credentials.authorization(), "Bearer one");
   now_ += 61s;
   EXPECT_EQ(credentials.authorization(), "Bearer two");
-  write("token", "three\n");
+  folder_.write("token", "three\n");
   EXPECT_TRUE(credentials.refresh());
   EXPECT_EQ(credentials.authorization(), "Bearer three");
 }

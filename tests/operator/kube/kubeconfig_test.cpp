@@ -4,9 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
-#include <fstream>
 
-#include "common/error.h"
+#include "tests/support/fault.h"
+#include "tests/support/temp_directory.h"
 
 namespace millrace::controller::kube {
 namespace {
@@ -25,30 +25,8 @@ std::string document(const std::string& cluster, const std::string& user, const 
 }
 
 std::string complaint(const std::string& yaml, const std::string& context = "") {
-  try {
-    parse_kubeconfig(yaml, "/etc/kc", context);
-  } catch (const common::Error& error) {
-    return error.what();
-  }
-  return "no complaint";
+  return test::fault_of([&] { parse_kubeconfig(yaml, "/etc/kc", context); }).message;
 }
-
-class TempFolder {
- public:
-  TempFolder() {
-    std::string name = (fs::path(::testing::TempDir()) / "kubeconfig-XXXXXX").string();
-    path_ = ::mkdtemp(name.data());
-  }
-  ~TempFolder() { fs::remove_all(path_); }
-  fs::path write(const std::string& name, const std::string& text) const {
-    std::ofstream(path_ / name) << text;
-    return path_ / name;
-  }
-  const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
 
 TEST(Kubeconfig, ReadsInlineCertificatesAndTheNamespace) {
   const std::string pem = kPemBase64;
@@ -65,8 +43,17 @@ TEST(Kubeconfig, ReadsInlineCertificatesAndTheNamespace) {
   EXPECT_EQ(config.origin, "context dev of /etc/kc");
 }
 
+TEST(Kubeconfig, ReadsBase64AsKubectlDoes) {
+  const std::string folded = "certificate-authority-data: \"LS0tLS1CRUdJTiBB\\r\\nLS0tLS0=\\n\"";
+  EXPECT_EQ(parse_kubeconfig(document("server: 'https://h', " + folded, ""), "/etc/kc").ca_pem, "-----BEGIN A-----");
+  for (const char* data : {"LS0tLS1CRUdJTiBBLS0tLS0", "LS0tLS1CRUdJTiBB LS0tLS0=", "LS0tLS1CRUdJTiBBLS0tLS0=="}) {
+    EXPECT_THAT(complaint(document("server: 'https://h', certificate-authority-data: '" + std::string(data) + "'", "")),
+                HasSubstr("certificate-authority-data is not base64"));
+  }
+}
+
 TEST(Kubeconfig, ReadsFilesRelativeToItself) {
-  const TempFolder folder;
+  const test::TempDirectory folder;
   folder.write("ca.pem", "-----BEGIN CA");
   folder.write("token", "t");
   const fs::path file =
@@ -136,7 +123,7 @@ TEST(Kubeconfig, ListsTheContextsThereAreWhenAskedForAnother) {
 }
 
 TEST(InClusterConfig, ReadsTheServiceAccount) {
-  const TempFolder folder;
+  const test::TempDirectory folder;
   folder.write("ca.crt", "-----BEGIN CA");
   folder.write("token", "t");
   folder.write("namespace", "millrace-system\n");
@@ -154,7 +141,7 @@ TEST(InClusterConfig, ReadsTheServiceAccount) {
 }
 
 TEST(FindClusterConfig, SaysWhereItLooked) {
-  const TempFolder folder;
+  const test::TempDirectory folder;
   ::setenv("HOME", folder.path().c_str(), 1);
   ::unsetenv("KUBECONFIG");
   try {

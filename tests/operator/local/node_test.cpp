@@ -4,7 +4,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
-#include <unistd.h>
 
 #include <fstream>
 #include <thread>
@@ -12,6 +11,7 @@
 #include "common/error.h"
 #include "common/http_client.h"
 #include "operator/local/memory_cluster.h"
+#include "tests/support/temp_directory.h"
 
 namespace millrace::controller::local {
 namespace {
@@ -26,23 +26,17 @@ constexpr std::uint16_t kPort = 18231;
 class NodeTest : public ::testing::Test {
  protected:
   NodeTest() {
-    std::string pattern = (fs::temp_directory_path() / "millrace-node-test-XXXXXX").string();
-    folder_ = mkdtemp(pattern.data());
     fs::create_directories(state());
     NodeOptions options;
-    options.work_folder = folder_ / "work";
+    options.work_folder = folder_.path() / "work";
     options.programs = {TEST_POD_FOLDER};
-    options.host_paths = {{"/models", folder_ / "models"}};
+    options.host_paths = {{"/models", folder_.path() / "models"}};
     options.restart_delay = std::chrono::milliseconds(20);
     options.restart_limit = std::chrono::milliseconds(50);
     node_ = std::make_unique<LocalNode>(cluster_, options, std::vector<std::string>{"a"});
   }
-  ~NodeTest() override {
-    node_.reset();
-    fs::remove_all(folder_);
-  }
 
-  fs::path state() const { return folder_ / "state"; }
+  fs::path state() const { return folder_.path() / "state"; }
   void touch(const char* name) const { std::ofstream(state() / name) << "x"; }
 
   // A pod bound to the node. `args` come after --bind and --port.
@@ -73,7 +67,7 @@ class NodeTest : public ::testing::Test {
   }
   std::int64_t restarts() { return stored().int_at("/status/containerStatuses/0/restartCount").value_or(0); }
   std::string log() const {
-    std::ifstream stream(folder_ / "work/logs/p.log");
+    std::ifstream stream(folder_.path() / "work/logs/p.log");
     return {std::istreambuf_iterator<char>(stream), {}};
   }
 
@@ -95,7 +89,7 @@ class NodeTest : public ::testing::Test {
     return common::http_call(call).body;
   }
 
-  fs::path folder_;
+  const test::TempDirectory folder_;
   MemoryCluster cluster_;
   std::unique_ptr<LocalNode> node_;
 };
@@ -198,7 +192,7 @@ TEST_F(NodeTest, SaysWhichFolderIsMissing) {
   const char* reason = "/status/containerStatuses/0/state/waiting/reason";
   ASSERT_TRUE(eventually([&] { return stored().string_at(reason) == "CreateContainerConfigError"; }));
   EXPECT_THAT(stored().string_at("/status/containerStatuses/0/state/waiting/message"),
-              HasSubstr((folder_ / "models/none").string()));
+              HasSubstr((folder_.path() / "models/none").string()));
   cluster_.remove(kube::kPod, {"default", "p"});
   EXPECT_TRUE(eventually([&] { return !cluster_.get(kube::kPod, {"default", "p"}); }));
 }
