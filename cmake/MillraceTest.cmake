@@ -1,5 +1,5 @@
 # millrace_test(NAME engine_text_tests SOURCES a_test.cpp ... LIBS millrace_engine_text ... [LABELS cluster] [TIMEOUT 120])
-# A GoogleTest program whose cases CTest lists one by one. MILLRACE_SOURCE_DIR is defined to the root of the tree.
+# A GoogleTest program whose cases CTest lists one by one. "tests/paths.h" defines MILLRACE_SOURCE_DIR.
 include(GoogleTest)
 find_package(GTest REQUIRED)
 
@@ -10,8 +10,6 @@ function(millrace_test)
   endif()
   add_executable(${T_NAME} ${T_SOURCES})
   target_link_libraries(${T_NAME} PRIVATE ${T_LIBS} GTest::gmock GTest::gtest GTest::gtest_main)
-  target_compile_definitions(${T_NAME} PRIVATE MILLRACE_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
-                                               MILLRACE_BINARY_DIR="${PROJECT_BINARY_DIR}")
   set(properties TIMEOUT ${T_TIMEOUT})
   if(T_LABELS)
     list(APPEND properties LABELS "${T_LABELS}")

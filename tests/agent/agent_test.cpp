@@ -11,6 +11,7 @@
 #include "common/error.h"
 #include "common/http_client.h"
 #include "tests/agent/api_fixture.h"
+#include "tests/paths.h"
 
 namespace millrace::agent {
 namespace {

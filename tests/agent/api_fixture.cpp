@@ -1,6 +1,7 @@
 #include "tests/agent/api_fixture.h"
 
 #include "common/sse.h"
+#include "tests/paths.h"
 
 namespace millrace::agent {
 

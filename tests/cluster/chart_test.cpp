@@ -7,6 +7,8 @@
 
 #include <gmock/gmock.h>
 
+#include "tests/paths.h"
+
 #include "tests/cluster/control_plane.h"
 
 namespace millrace::testing {

@@ -5,6 +5,8 @@
 
 #include <unistd.h>
 
+#include "tests/paths.h"
+
 namespace millrace::testing {
 namespace {
 

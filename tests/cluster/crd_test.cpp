@@ -5,6 +5,8 @@
 
 #include <gmock/gmock.h>
 
+#include "tests/paths.h"
+
 #include "tests/cluster/control_plane.h"
 
 namespace millrace::testing {

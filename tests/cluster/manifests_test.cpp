@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/paths.h"
+
 #include "common/error.h"
 #include "operator/api/manifest.h"
 #include "operator/api/model_deployment.h"

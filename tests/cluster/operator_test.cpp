@@ -4,6 +4,8 @@
 
 #include <gmock/gmock.h>
 
+#include "tests/paths.h"
+
 #include "tests/cluster/background_process.h"
 #include "tests/cluster/control_plane.h"
 

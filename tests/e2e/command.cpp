@@ -10,6 +10,8 @@
 #include <fstream>
 #include <stdexcept>
 
+#include "tests/paths.h"
+
 namespace millrace::e2e {
 namespace {
 

@@ -7,6 +7,8 @@
 #include <fstream>
 #include <thread>
 
+#include "tests/paths.h"
+
 #include "common/error.h"
 #include "common/http_client.h"
 #include "operator/api/manifest.h"

@@ -4,6 +4,8 @@
 
 #include <fstream>
 
+#include "tests/paths.h"
+
 #include "tests/e2e/command.h"
 
 namespace millrace::e2e {

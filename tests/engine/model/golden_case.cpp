@@ -5,6 +5,8 @@
 #include <fstream>
 #include <sstream>
 
+#include "tests/paths.h"
+
 namespace millrace::engine::test {
 namespace {
 

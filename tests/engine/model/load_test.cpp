@@ -4,6 +4,8 @@
 
 #include <cmath>
 
+#include "tests/paths.h"
+
 #include "common/error.h"
 #include "engine/model/tensors.h"
 #include "tests/engine/model/family.h"

@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "common/error.h"
+#include "tests/paths.h"
 
 namespace millrace::engine {
 namespace {

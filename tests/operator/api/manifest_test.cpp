@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "common/error.h"
+#include "tests/paths.h"
 
 namespace millrace::controller {
 namespace {

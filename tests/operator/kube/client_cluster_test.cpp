@@ -2,6 +2,8 @@
 #include <filesystem>
 #include <fstream>
 
+#include "tests/paths.h"
+
 #include "tests/operator/kube/cluster_fixture.h"
 
 namespace millrace::controller::kube {

@@ -1,0 +1,49 @@
+// Watches over the zones of the cluster: about twice a second it gathers what agents, nodes and leases say and lets
+// next_health() judge. Leases are read from the API server only while a zone is in doubt.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "operator/kube/client.h"
+#include "operator/plan/zone_evidence.h"
+
+namespace millrace::controller {
+
+class ZoneMonitor {
+ public:
+  struct Sources {
+    std::function<std::vector<AgentContact>()> agents;
+    std::function<std::vector<NodeView>()> nodes;
+    std::function<TimePoint()> now;
+  };
+
+  // `client` is borrowed.
+  ZoneMonitor(kube::Client& client, Sources sources, ZoneThresholds thresholds = {});
+
+  // One look. True when the state of a zone has changed. One thread at a time.
+  bool look(std::stop_token stop = {});
+
+  // Any thread.
+  ZoneHealths health() const;
+
+ private:
+  void read_leases(TimePoint now, std::stop_token stop);
+  void tell(const ZoneHealths& before, const ZoneHealths& after) const;
+
+  kube::Client& client_;
+  const Sources sources_;
+  const ZoneThresholds thresholds_;
+  LeaseMemory leases_;
+  std::optional<TimePoint> read_at_;     // the last attempt
+  std::optional<TimePoint> reached_at_;  // the last that succeeded
+  mutable std::mutex mutex_;
+  ZoneHealths health_;
+};
+
+}  // namespace millrace::controller

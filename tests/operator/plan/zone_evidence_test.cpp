@@ -1,0 +1,76 @@
+#include "operator/plan/zone_evidence.h"
+
+#include <gtest/gtest.h>
+
+namespace millrace::controller {
+namespace {
+
+using std::chrono::milliseconds;
+
+NodeView node(const std::string& name, const std::string& zone, bool heard_of = true) {
+  NodeView view;
+  view.name = name;
+  view.zone = zone;
+  view.heard_of = heard_of;
+  return view;
+}
+
+TEST(ZoneEvidence, CountsAgentsAndNodesByZone) {
+  const ZoneEvidences zones = gather_evidence(
+      {{"a", false, milliseconds(900)}, {"a", true, milliseconds(4'000)}, {"b", false, milliseconds(10)}},
+      {node("n1", "a"), node("n2", "a", false), node("n3", "c")}, {});
+  ASSERT_EQ(zones.size(), 3U);
+  EXPECT_EQ(zones.at("a").agents, 2);
+  EXPECT_EQ(zones.at("a").silent, 1);
+  EXPECT_EQ(zones.at("a").nodes, 2);
+  EXPECT_EQ(zones.at("a").unreachable_nodes, 1);
+  EXPECT_EQ(zones.at("b").nodes, 0);
+  EXPECT_EQ(zones.at("c").agents, 0);
+}
+
+TEST(ZoneEvidence, SilenceIsThatOfHalfTheAgents) {
+  const auto silence = [](std::vector<milliseconds> times) {
+    std::vector<AgentContact> agents;
+    for (const milliseconds time : times) agents.push_back({"a", time.count() > 0, time});
+    return gather_evidence(agents, {}, {}).at("a").silent_for;
+  };
+  EXPECT_EQ(silence({milliseconds(7)}), milliseconds(7));
+  EXPECT_EQ(silence({milliseconds(7), milliseconds(0)}), milliseconds(7));
+  EXPECT_EQ(silence({milliseconds(7), milliseconds(0), milliseconds(0)}), milliseconds(0));
+  EXPECT_EQ(silence({milliseconds(7), milliseconds(9), milliseconds(0)}), milliseconds(7));
+  EXPECT_EQ(silence({milliseconds(1), milliseconds(9), milliseconds(0), milliseconds(5)}), milliseconds(5));
+}
+
+TEST(ZoneEvidence, TheTimeSinceAnAnswerIsNoSilenceWhileNothingFailed) {
+  EXPECT_EQ(gather_evidence({{"a", false, milliseconds(900)}}, {}, {}).at("a").silent_for, milliseconds(0));
+}
+
+TEST(LeaseMemory, OnlyAChangeIsARenewal) {
+  LeaseMemory leases;
+  leases.read({{"n1", "10:00"}, {"n2", "10:00"}});
+  EXPECT_FALSE(leases.compared());
+  leases.read({{"n1", "10:00"}, {"n2", "10:10"}, {"n3", "10:10"}});
+  EXPECT_TRUE(leases.compared());
+  EXPECT_FALSE(leases.renewed("n1"));
+  EXPECT_TRUE(leases.renewed("n2"));
+  EXPECT_FALSE(leases.renewed("n3")) << "seen for the first time";
+  leases.read({{"n1", "10:00"}, {"n2", "10:10"}});
+  EXPECT_TRUE(leases.renewed("n2")) << "renewed once since the first look";
+  const ZoneEvidences zones = gather_evidence({}, {node("n1", "a"), node("n2", "a")}, leases);
+  EXPECT_EQ(zones.at("a").renewed_nodes, 1);
+  EXPECT_TRUE(zones.at("a").leases_read);
+  leases.forget();
+  EXPECT_FALSE(leases.compared());
+  EXPECT_FALSE(leases.renewed("n2"));
+}
+
+TEST(ZoneEvidence, DoubtBeginsWithEarlySilenceLostNodesOrAStateThatIsNotHealthy) {
+  const TimePoint now{};
+  EXPECT_FALSE(is_in_doubt({{"a", {.agents = 1, .nodes = 1}}}, {{"a", {ZoneState::kHealthy, now, {}, ""}}}));
+  EXPECT_TRUE(is_in_doubt({{"a", {.agents = 1, .silent = 1, .silent_for = milliseconds(1'000)}}}, {}));
+  EXPECT_TRUE(is_in_doubt({{"a", {.nodes = 2, .unreachable_nodes = 2}}}, {}));
+  EXPECT_TRUE(is_in_doubt({{"a", {.nodes = 1}}}, {{"a", {ZoneState::kRecovering, now, {}, ""}}}));
+}
+
+}  // namespace
+}  // namespace millrace::controller
