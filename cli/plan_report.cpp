@@ -106,7 +106,7 @@ PlanReport report_plan(const controller::kube::Object& object, const std::vector
   if (named.ns().empty()) named.json()["metadata"]["namespace"] = "default";
   const controller::Parent parent = controller::parent_of(named, parsed.spec, revision);
   const auto& where = parsed.spec.zones.empty() ? zones : parsed.spec.zones;
-  const controller::Observed nothing{{}, pretended_nodes(parsed.spec, where)};
+  const controller::Observed nothing{{}, pretended_nodes(parsed.spec, where), {}};
   const controller::Plan plan =
       controller::plan(object.name(), parsed.spec, revision, nothing, std::chrono::system_clock::now());
   report.text = summary(parent) + "\n" + pod_table(parsed.spec, plan);

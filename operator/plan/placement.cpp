@@ -58,11 +58,12 @@ Supply supply_of(const Spec& spec, const std::vector<NodeView>& nodes) {
   std::string limit;
   for (const NodeView& node : nodes) {
     const bool allowed = spec.zones.empty() || zones.contains(node.zone);
-    if (!allowed || !node.schedulable) continue;
+    if (!allowed) continue;
+    std::int64_t& fits = zones[node.zone];  // groups stay in a zone whose nodes only take nothing new
+    if (!node.schedulable) continue;
     ++usable;
-    zones[node.zone] += fit(node, needs, limit);
+    fits += fit(node, needs, limit);
   }
-  // Zones without a usable node take part only when there is nothing else.
   Supply supply;
   for (const auto& [name, pods] : zones) supply.zones.push_back({name, pods});
   supply.shortage = shortage_of(spec, supply, usable, limit);
@@ -73,7 +74,7 @@ std::string pick_zone(const Supply& supply, std::int32_t pods_per_group, const s
   const auto rank = [&](const ZoneSupply& zone) {
     const auto found = use.find(zone.name);
     const ZoneUse used = found == use.end() ? ZoneUse{} : found->second;
-    return std::tuple(zone.pods_that_fit < pods_per_group, used.current, used.all, zone.name);
+    return std::tuple(!zone.open, zone.pods_that_fit < pods_per_group, used.current, used.all, zone.name);
   };
   const auto best = std::min_element(supply.zones.begin(), supply.zones.end(),
                                      [&](const ZoneSupply& a, const ZoneSupply& b) { return rank(a) < rank(b); });

@@ -15,6 +15,7 @@ struct NodeView {
   std::string zone;         // label topology.kubernetes.io/zone; may be empty
   bool schedulable = true;  // Ready and not cordoned
   StringMap allocatable;    // resource -> quantity
+  bool heard_of = true;     // false: condition Ready is Unknown, its kubelet is silent
 };
 
 // What one pod of a group takes from a node.
@@ -23,6 +24,7 @@ StringMap pod_needs(const Spec& spec);
 struct ZoneSupply {
   std::string name;                // empty: nodes without zones
   std::int64_t pods_that_fit = 0;  // of this shape, on empty schedulable nodes
+  bool open = true;                // false: it has failed or has not been well for long; the last choice
 };
 
 struct Supply {
@@ -35,8 +37,8 @@ struct Supply {
 // `nodes` empty (a cluster that makes nodes on demand): the zones of the spec, without capacity known.
 Supply supply_of(const Spec& spec, const std::vector<NodeView>& nodes);
 
-// Zone for the next group: one that can hold a group before one that cannot; then fewest groups of the wanted revision,
-// then fewest of all, then by name. Empty string when the supply has no zones.
+// Zone for the next group: an open one before others; one that can hold a group before one that cannot; then fewest
+// groups of the wanted revision, then fewest of all, then by name. Empty string when the supply has no zones.
 struct ZoneUse {
   std::int32_t current = 0;  // groups of the wanted revision that stay
   std::int32_t all = 0;      // groups that stay or have not left yet

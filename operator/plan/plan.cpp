@@ -23,13 +23,18 @@ class Builder {
 
   Plan build() {
     plan_.supply = supply_of(spec_, observed_.nodes);
+    for (ZoneSupply& zone : plan_.supply.zones) {
+      if (const ZoneHealth* health = health_of(zone.name)) zone.open = health->takes_groups();
+    }
     const RolloutPlan rollout = plan_rollout(rollout_input());
     for (const Retirement& retirement : rollout.retire) retire(retirement);
     for (const NewGroup& group : rollout.create) create(group);
     for (const GroupView& group : observed_.groups) {
       wait_for_time(group);
       if (group.terminating()) continue;
-      if (group.retiring()) {
+      if (is_lost(group)) {
+        give_up(group);
+      } else if (group.retiring()) {
         drain(group);
       } else if (!is_retired_now(group)) {
         route(group);
@@ -46,8 +51,43 @@ class Builder {
     input.revision = revision_;
     input.pods_per_group = spec_.pods_per_group();
     input.supply = plan_.supply;
-    for (const GroupView& group : observed_.groups) input.groups.push_back(facts_of(group, now_));
+    for (const GroupView& group : observed_.groups) {
+      GroupFacts facts = facts_of(group, now_);
+      if (is_lost(group)) {
+        facts.life = GroupFacts::Life::kTerminating;
+        facts.routable = false;
+        facts.overdue = true;
+      }
+      input.groups.push_back(std::move(facts));
+    }
     return input;
+  }
+
+  const ZoneHealth* health_of(const std::string& zone) const {
+    const auto found = observed_.zones.find(zone);
+    return found == observed_.zones.end() ? nullptr : &found->second;
+  }
+
+  // Its zone has failed: others take its place, and nothing is asked of it or waited for.
+  bool is_lost(const GroupView& group) const {
+    const ZoneHealth* zone = health_of(group.zone);
+    return zone != nullptr && zone->state == ZoneState::kFailed;
+  }
+
+  void give_up(const GroupView& group) {
+    for (const PodView& pod : group.pods) {
+      if (!pod.terminating()) plan_.erase.push_back({pod.name, pod.uid, "zone " + group.zone + " has failed"});
+    }
+  }
+
+  // A zone in doubt keeps its traffic when there is nowhere else to go.
+  bool must_avoid(const GroupView& group) const {
+    const ZoneHealth* zone = health_of(group.zone);
+    if (zone == nullptr || zone->takes_traffic()) return false;
+    return std::any_of(observed_.groups.begin(), observed_.groups.end(), [&](const GroupView& other) {
+      const ZoneHealth* health = health_of(other.zone);
+      return other.routable() && !other.retiring() && (health == nullptr || health->takes_traffic());
+    });
   }
 
   void wait_at_most(milliseconds time) {
@@ -60,6 +100,7 @@ class Builder {
     const bool lost = group.revision != revision_ && group.was_routable() && !group.routable() && !group.retiring();
     if (lost) until(group.leader()->gate_since + kPatience + milliseconds(1));
     if (!group.terminating()) return;
+    if (is_lost(group)) return;
     for (const PodView& pod : group.pods) until(*pod.gone_by + kOverdue + milliseconds(1));
   }
 
@@ -102,13 +143,14 @@ class Builder {
   }
 
   void route(const GroupView& group) {
-    const Gate wanted = wanted_gate(group);
+    const bool avoid = must_avoid(group);
+    const Gate wanted = avoid ? Gate::kClosed : wanted_gate(group);
     if (wanted == Gate::kKeep) return;
     const bool open = wanted == Gate::kOpen;
     for (const PodView& pod : group.pods) {
       // A gate that was never opened counts as closed; writing it would say that the group once served.
       if (pod.terminating() || pod.gate.value_or(false) == open) continue;
-      plan_.gates.push_back({pod.name, open, open ? "Serving" : "NotServing"});
+      plan_.gates.push_back({pod.name, open, open ? "Serving" : avoid ? "ZoneInDoubt" : "NotServing"});
     }
   }
 

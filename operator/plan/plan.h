@@ -10,12 +10,14 @@
 #include "operator/api/model_deployment.h"
 #include "operator/plan/group.h"
 #include "operator/plan/placement.h"
+#include "operator/plan/zone_health.h"
 
 namespace millrace::controller {
 
 struct Observed {
   std::vector<GroupView> groups;
   std::vector<NodeView> nodes;
+  ZoneHealths zones;  // those not named are healthy
 };
 
 struct CreatePod {

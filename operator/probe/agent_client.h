@@ -28,7 +28,7 @@ class AgentClient {
 
 class HttpAgentClient final : public AgentClient {
  public:
-  explicit HttpAgentClient(std::chrono::milliseconds limit = std::chrono::milliseconds(1000)) : limit_(limit) {}
+  explicit HttpAgentClient(std::chrono::milliseconds limit = std::chrono::milliseconds(500)) : limit_(limit) {}
 
   common::AgentStatus status(const AgentAddress& agent) override;
   void set_group(const AgentAddress& agent, const common::GroupMembership& membership) override;

@@ -78,6 +78,29 @@ std::optional<AgentEvidence> Prober::evidence(const std::string& pod_uid) const 
   return evidence;
 }
 
+std::vector<AgentContact> Prober::contacts() const {
+  const std::lock_guard lock(mutex_);
+  const auto now = Clock::now();
+  std::vector<AgentContact> contacts;
+  for (const auto& [name, entry] : entries_) {
+    for (const ProbePod& pod : entry.group.pods) {
+      const auto known = known_.find(pod.uid);
+      if (known == known_.end() || !known->second.answered_at) continue;
+      const auto silence = std::chrono::duration_cast<std::chrono::milliseconds>(now - *known->second.answered_at);
+      contacts.push_back({entry.group.zone, !known->second.error.empty(), silence});
+    }
+  }
+  return contacts;
+}
+
+bool Prober::in_doubt_locked(const ProbeGroup& group) const {
+  return std::any_of(group.pods.begin(), group.pods.end(), [&](const ProbePod& pod) {
+    const auto found = known_.find(pod.uid);
+    if (found == known_.end() || found->second.error.empty() || !found->second.answered_at) return false;
+    return Clock::now() - *found->second.answered_at < kEvidenceLimit;
+  });
+}
+
 void Prober::run() {
   std::unique_lock lock(mutex_);
   while (!stopping_) {
@@ -100,7 +123,11 @@ void Prober::run() {
     lock.unlock();
     probe(name, copy);
     lock.lock();
-    if (const auto entry = entries_.find(name); entry != entries_.end()) entry->second.busy = false;
+    if (const auto entry = entries_.find(name); entry != entries_.end()) {
+      entry->second.busy = false;
+      if (in_doubt_locked(entry->second.group))
+        entry->second.due = std::min(entry->second.due, Clock::now() + options_.retry);
+    }
     changed_.notify_one();
   }
 }

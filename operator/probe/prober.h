@@ -17,6 +17,7 @@
 #include "operator/kube/object.h"
 #include "operator/plan/evidence.h"
 #include "operator/plan/membership.h"
+#include "operator/plan/zone_evidence.h"
 #include "operator/probe/agent_client.h"
 
 namespace millrace::controller {
@@ -35,6 +36,7 @@ struct ProbeGroup {
   std::vector<ProbePod> pods;  // those that have an address
   std::string token;
   bool drain = false;
+  std::string zone;
 };
 
 // What the reconciler needs of the prober. Any thread.
@@ -49,6 +51,8 @@ class AgentProbe {
 
 struct ProberOptions {
   std::chrono::milliseconds period{1'000};
+  // After an agent that used to answer did not: a blip and a failure are told apart sooner.
+  std::chrono::milliseconds retry{100};
   std::chrono::milliseconds settle{2'000};  // until every member of a group has noticed its membership
   std::chrono::milliseconds rest{10'000};   // between two attempts to start a group that does not come up
   int threads = 8;
@@ -67,6 +71,9 @@ class Prober final : public AgentProbe {
 
   void watch(const kube::ObjectKey& deployment, std::vector<ProbeGroup> groups) override;
   std::optional<AgentEvidence> evidence(const std::string& pod_uid) const override;
+
+  // Every agent that answered at some time.
+  std::vector<AgentContact> contacts() const;
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -88,6 +95,7 @@ class Prober final : public AgentProbe {
 
   void run();
   void probe(const std::string& name, const Entry& entry);
+  bool in_doubt_locked(const ProbeGroup& group) const;  // an agent that answered not long ago does not now
   void start_group(const std::string& name, const Entry& entry, const std::vector<MemberView>& members);
   bool ask(const ProbeGroup& group, const ProbePod& pod, MemberView& member);
   void push(const ProbeGroup& group, const common::GroupMembership& membership);

@@ -1,10 +1,13 @@
 #include "operator/reconcile/controller.h"
 
 #include <algorithm>
+#include <condition_variable>
+#include <mutex>
 
 #include "common/error.h"
 #include "common/log.h"
 #include "operator/api/labels.h"
+#include "operator/reconcile/observe.h"
 
 namespace millrace::controller {
 namespace {
@@ -12,6 +15,7 @@ namespace {
 using kube::Priority;
 
 constexpr std::chrono::milliseconds kWaitForLeadership{500};
+constexpr std::chrono::milliseconds kLookAtZones{500};
 constexpr std::chrono::milliseconds kResync{std::chrono::hours(10)};
 
 // Nodes matter to placement by these parts only; their heartbeats do not.
@@ -47,7 +51,14 @@ Controller::Controller(kube::Client& client, AgentClient& agents, ControllerOpti
   }
   watch(kube::kNode, "");  // last: its events read deployments_
   cache_ = std::make_unique<CachedReader>(borrowed());
-  reconciler_ = std::make_unique<Reconciler>(client_, *cache_, *prober_, options_.events, options_.reconciler);
+  zones_ = std::make_unique<ZoneMonitor>(client_, ZoneMonitor::Sources{
+                                                      [this] { return prober_->contacts(); },
+                                                      [this] { return node_views(cache_->nodes()); },
+                                                      options_.reconciler.now,
+                                                  });
+  ReconcilerOptions reconciling = options_.reconciler;
+  reconciling.zones = [this] { return zones_->health(); };
+  reconciler_ = std::make_unique<Reconciler>(client_, *cache_, *prober_, options_.events, std::move(reconciling));
 }
 
 Controller::~Controller() {
@@ -100,12 +111,25 @@ bool Controller::synced() const {
 
 void Controller::start() {
   if (!workers_.empty()) return;
+  zone_watch_ = std::jthread([this](const std::stop_token& stop) { watch_zones(stop); });
   for (int i = 0; i < options_.workers; ++i) {
     workers_.emplace_back([this](std::stop_token stop) { work(stop); });
   }
 }
 
+// Zones are judged by a leader only: nobody else asks agents.
+void Controller::watch_zones(const std::stop_token& stop) {
+  std::mutex mutex;
+  std::condition_variable_any wake;
+  while (!stop.stop_requested()) {
+    if (synced() && zones_->look(stop)) enqueue_all();
+    std::unique_lock lock(mutex);
+    wake.wait_for(lock, stop, kLookAtZones, [] { return false; });
+  }
+}
+
 void Controller::stop() {
+  zone_watch_ = {};
   for (std::jthread& worker : workers_) worker.request_stop();
   queue_.shut_down();
   workers_.clear();

@@ -16,6 +16,7 @@
 #include "operator/kube/work_queue.h"
 #include "operator/probe/prober.h"
 #include "operator/reconcile/reconciler.h"
+#include "operator/reconcile/zone_monitor.h"
 
 namespace millrace::controller {
 
@@ -58,6 +59,7 @@ class Controller {
   void watch(const kube::ResourceKind& kind, const std::string& ns);
   void on_change(const kube::ResourceKind& kind, const kube::Change& change);
   void enqueue_all();
+  void watch_zones(const std::stop_token& stop);
   void work(std::stop_token stop);
   void reconcile(const kube::ObjectKey& key);
   std::vector<const kube::Informer*> borrowed() const;
@@ -69,7 +71,9 @@ class Controller {
   std::vector<std::unique_ptr<kube::Informer>> informers_;
   std::vector<const kube::Informer*> deployments_;  // those of ModelDeployments; complete before nodes are watched
   std::unique_ptr<CachedReader> cache_;
+  std::unique_ptr<ZoneMonitor> zones_;
   std::unique_ptr<Reconciler> reconciler_;
+  std::jthread zone_watch_;
   std::vector<std::jthread> workers_;
 };
 

@@ -95,6 +95,7 @@ NodeView node_view(const kube::Object& node) {
   view.zone = node.label(kTopologyZone).value_or("");
   const std::string ready = text(entry_of(node.at("/status/conditions"), "type", "Ready"), "status");
   view.schedulable = !node.bool_at("/spec/unschedulable") && ready == "True";
+  view.heard_of = ready != "Unknown";
   const Json& allocatable = node.at("/status/allocatable");
   if (allocatable.is_object()) {
     for (const auto& item : allocatable.items()) {
@@ -102,6 +103,12 @@ NodeView node_view(const kube::Object& node) {
     }
   }
   return view;
+}
+
+std::vector<NodeView> node_views(const std::vector<kube::ObjectPtr>& nodes) {
+  std::vector<NodeView> views;
+  for (const kube::ObjectPtr& node : nodes) views.push_back(node_view(*node));
+  return views;
 }
 
 std::vector<GroupView> group_views(const std::vector<kube::ObjectPtr>& pods, const std::string& owner_uid,

@@ -15,6 +15,7 @@ using EvidenceSource = std::function<std::optional<AgentEvidence>(const std::str
 
 PodView pod_view(const kube::Object& pod, const EvidenceSource& evidence);
 NodeView node_view(const kube::Object& node);
+std::vector<NodeView> node_views(const std::vector<kube::ObjectPtr>& nodes);
 
 // Pods that carry the operator's labels and belong to the deployment with this uid, gathered into groups by name.
 std::vector<GroupView> group_views(const std::vector<kube::ObjectPtr>& pods, const std::string& owner_uid,

@@ -109,7 +109,8 @@ Observed Reconciler::observe(const ClusterReader& from, const kube::Object& obje
   Observed observed;
   observed.groups = group_views(from.children(kube::kPod, object.key()), object.uid(),
                                 [&](const std::string& uid) { return probe_.evidence(uid); });
-  for (const kube::ObjectPtr& node : cache_.nodes()) observed.nodes.push_back(node_view(*node));
+  observed.nodes = node_views(cache_.nodes());
+  observed.zones = options_.zones();
   return observed;
 }
 
@@ -221,7 +222,7 @@ void Reconciler::watch_agents(const Parent& parent, const Outcome& outcome, cons
   std::vector<ProbeGroup> groups;
   for (const GroupView& group : outcome.observed.groups) {
     if (!shapes.contains(group.name) || group.terminating()) continue;
-    ProbeGroup target{shapes[group.name], {}, token, draining.contains(group.name)};
+    ProbeGroup target{shapes[group.name], {}, token, draining.contains(group.name), group.zone};
     for (const PodView& pod : group.pods) {
       if (!pod.ip.empty() && !pod.ended()) target.pods.push_back({pod.uid, pod.ip, pod.index});
     }

@@ -25,6 +25,7 @@ struct Result {
 struct ReconcilerOptions {
   std::string agent_image;  // for deployments that name none
   std::function<TimePoint()> now = [] { return std::chrono::system_clock::now(); };
+  std::function<ZoneHealths()> zones = [] { return ZoneHealths{}; };
 };
 
 // Any thread, one key at a time (the work queue sees to that). Everything is borrowed; `events` may be null.

@@ -182,7 +182,8 @@ TEST_F(Chart, GrantsTheOperatorWhatItNeedsAndNoMore) {
                                     {"patch", "pods", "--subresource=status", "-A"},
                                     {"patch", "poddisruptionbudgets.policy", "-A"},
                                     {"get", "secrets", "-A"},
-                                    {"patch", "leases.coordination.k8s.io/millrace-operator", "-n", "cluster-wide"}};
+                                    {"patch", "leases.coordination.k8s.io/millrace-operator", "-n", "cluster-wide"},
+                                    {"list", "leases.coordination.k8s.io", "-n", "kube-node-lease"}};
   for (const Args& question : needed) {
     EXPECT_EQ(can_i(operator_account, question), "yes\n") << ::testing::PrintToString(question);
   }
@@ -199,6 +200,8 @@ TEST_F(Chart, GrantsTheOperatorWhatItNeedsAndNoMore) {
                                      {"patch", "nodes"},
                                      {"create", "clusterroles.rbac.authorization.k8s.io"},
                                      {"patch", "leases.coordination.k8s.io/another", "-n", "cluster-wide"},
+                                     {"patch", "leases.coordination.k8s.io", "-n", "kube-node-lease"},
+                                     {"list", "leases.coordination.k8s.io", "-n", "default"},
                                      {"create", "leases.coordination.k8s.io", "-n", "default"}};
   for (const Args& question : refused) {
     EXPECT_THAT(can_i(operator_account, question), HasSubstr("no")) << ::testing::PrintToString(question);

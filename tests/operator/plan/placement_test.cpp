@@ -59,12 +59,21 @@ TEST(Placement, SaysWhenNoZoneHoldsAWholeGroup) {
   EXPECT_THAT(supply.shortage, ::testing::HasSubstr("2 pods in one zone"));
 }
 
-TEST(Placement, IgnoresNodesThatTakeNoPods) {
+TEST(Placement, PutsNothingNewOnNodesThatTakeNoPods) {
   NodeView cordoned = node("n1", "a");
   cordoned.schedulable = false;
   const Supply supply = supply_of(gpu_spec(1, 1), {cordoned, node("n2", "b")});
-  ASSERT_EQ(supply.zones.size(), 1U);
-  EXPECT_EQ(supply.zones[0].name, "b");
+  ASSERT_EQ(supply.zones.size(), 2U) << "groups of zone a stay where they are";
+  EXPECT_EQ(supply.zones[0].pods_that_fit, 0);
+  EXPECT_EQ(pick_zone(supply, 1, {{"b", {5, 5}}}), "b");
+}
+
+TEST(Placement, AZoneThatIsNotOpenIsTheLastChoice) {
+  Supply supply = supply_of(gpu_spec(1, 1), {node("n1", "a"), node("n2", "b")});
+  supply.zones[0].open = false;
+  EXPECT_EQ(pick_zone(supply, 1, {{"b", {5, 5}}}), "b");
+  supply.zones[1].open = false;
+  EXPECT_EQ(pick_zone(supply, 1, {{"b", {5, 5}}}), "a");
 }
 
 TEST(Placement, PlacesWithoutAZoneWhenNodesCarryNone) {

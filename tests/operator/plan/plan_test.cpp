@@ -17,7 +17,7 @@ Plan plan_for(int replicas, std::vector<GroupView> groups, const std::string& re
   Spec spec;
   spec.replicas = replicas;
   spec.parallelism.tensor = pods;
-  return plan("m", spec, revision, {std::move(groups), {}}, kNow);
+  return plan("m", spec, revision, {std::move(groups), {}, {}}, kNow);
 }
 
 TEST(Plan, CreatesEveryPodOfAGroup) {

@@ -120,6 +120,35 @@ TEST_F(ProberTest, KeepsTheLastAnswerOfAnAgentThatFellSilentAndSaysWhy) {
   EXPECT_TRUE(is_in(prober, "uid-0", AgentPhase::kServing));
 }
 
+TEST_F(ProberTest, CountsTheSilenceOfAgentsThatUsedToAnswer) {
+  Prober prober(agents_, options_);
+  agents_.start("ip-0");
+  ProbeGroup watched = group(2);
+  watched.zone = "z";
+  prober.watch(kDeployment, {watched});
+  ASSERT_TRUE(eventually([&] { return prober.contacts().size() == 1; })) << "the second agent never answered";
+  EXPECT_EQ(prober.contacts()[0].zone, "z");
+  EXPECT_FALSE(prober.contacts()[0].failing);
+  agents_.stop("ip-0");
+  EXPECT_TRUE(eventually([&] {
+    const AgentContact contact = prober.contacts().at(0);
+    return contact.failing && contact.silence >= std::chrono::milliseconds(20);
+  }));
+}
+
+TEST_F(ProberTest, AsksAnAgentThatFellSilentAgainAtOnce) {
+  options_.period = std::chrono::hours(1);
+  Prober prober(agents_, options_);
+  agents_.start("ip-0");
+  prober.watch(kDeployment, {group(1)});
+  ASSERT_TRUE(eventually([&] { return prober.contacts().size() == 1; }));
+  agents_.stop("ip-0");
+  prober.watch(kDeployment, {group(1, true)});  // a change makes it ask now
+  ASSERT_TRUE(eventually([&] { return prober.contacts().at(0).failing; }));
+  agents_.start("ip-0");
+  EXPECT_TRUE(eventually([&] { return !prober.contacts().at(0).failing; })) << "without waiting for the next hour";
+}
+
 TEST_F(ProberTest, ForgetsWhatIsNoLongerWatched) {
   agents_.start("ip-0");
   Prober prober(agents_, options_);

@@ -34,6 +34,8 @@ class CountingClient final : public kube::Client {
   explicit CountingClient(kube::Client& inner) : inner_(inner) {}
 
   int writes = 0;
+  int lists = 0;
+  bool refuse_lists = false;
   int break_at = -1;  // this write throws instead; with `after`, it happens and then throws
   bool after = false;
 
@@ -41,6 +43,8 @@ class CountingClient final : public kube::Client {
     return inner_.get(kind, key);
   }
   kube::ListResult list(const kube::ResourceKind& kind, const kube::ListOptions& options) override {
+    ++lists;
+    if (refuse_lists) throw kube::ApiError(common::Code::kUnavailable, 503, "", "the server is away");
     return inner_.list(kind, options);
   }
   kube::Object create(const kube::ResourceKind& kind, const kube::Object& object) override {

@@ -13,7 +13,7 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 // Nodes n-a, n-b, n-c in zones a, b, c with an agent each; time and silence as the test says.
-class ZoneMonitorTest : public testing::Test {
+class ZoneMonitorTest : public ::testing::Test {
  protected:
   ZoneMonitorTest() { common::configure_log(common::LogFormat::kText, common::LogLevel::kError); }
 
