@@ -20,6 +20,7 @@
 #include <string>
 #include <string_view>
 
+#include "engine/backend/mrope.h"
 #include "engine/backend/step.h"
 #include "engine/backend/tensor.h"
 
@@ -64,6 +65,7 @@ struct AttentionShape {
   bool output_gate = false;     // q is (q_heads, 2, head_dim): query then gate, per head
   float norm_eps = 1e-6F;
   float rope_scale = 1.0F;  // factor on cos and sin (YaRN)
+  MropeSection mrope = {};  // for tokens with three rotary positions
 };
 
 struct KvCacheShape {

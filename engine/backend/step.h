@@ -12,8 +12,10 @@
 namespace millrace::engine {
 
 struct StepInputs {
-  std::vector<TokenId> token_ids;        // (tokens) in sequence order
-  std::vector<std::int32_t> positions;   // (tokens) rotary position of each token
+  std::vector<TokenId> token_ids;       // (tokens) in sequence order
+  std::vector<std::int32_t> positions;  // (tokens) rotary position of each token: of its time axis when it has three
+  // (tokens, 2) rotary positions of the height and width axes; empty when they equal `positions`, as for text.
+  std::vector<std::int32_t> plane_positions;
   std::vector<std::int32_t> row_begin;   // (seqs + 1): sequence s owns rows [row_begin[s], row_begin[s + 1])
   std::vector<std::int32_t> context;     // (seqs): tokens already in the caches; 0 means: start from zero state
   std::vector<std::int32_t> blocks;      // (seqs, max_blocks): KV block of every block_size tokens; unused entries -1

@@ -39,6 +39,7 @@ AttentionShape attention_shape(const ModelConfig& config, int size) {
   shape.output_gate = config.output_gate;
   shape.norm_eps = config.norm_eps;
   shape.rope_scale = config.rope_scale;
+  shape.mrope = config.mrope;
   return shape;
 }
 

@@ -138,18 +138,22 @@ void read_yarn(const ConfigReader& rope, double theta, ModelConfig& config) {
   config.max_position = std::min(kMaxPosition, std::max(config.max_position, extended));
 }
 
-void check_sections(const ConfigReader& rope, const ModelConfig& config) {
-  if (!rope.has("mrope_section")) return;
+// Frequencies that follow time, height and width.
+MropeSection read_sections(const ConfigReader& rope, Family family, const ModelConfig& config) {
+  if (family == Family::kQwen2) return {};
+  if (!rope.has("mrope_section")) return {11, 10};
+  const std::vector<std::int64_t> sizes = rope.integers("mrope_section");
   std::int64_t sum = 0;
-  bool in_range = true;
-  for (const std::int64_t size : rope.integers("mrope_section")) {
+  bool in_range = sizes.size() == 3;
+  for (const std::int64_t size : sizes) {
     in_range = in_range && size >= 0 && size <= config.rotary_dim;
     sum += in_range ? size : 0;
   }
   if (!in_range || sum != config.rotary_dim / 2) {
     rope.refuse("mrope_section",
-                "sizes that add up to half the rotary dimension, " + std::to_string(config.rotary_dim / 2));
+                "three sizes that add up to half the rotary dimension, " + std::to_string(config.rotary_dim / 2));
   }
+  return {static_cast<std::int32_t>(sizes[1]), static_cast<std::int32_t>(sizes[2])};
 }
 
 // Newer files keep everything in rope_parameters; older ones have rope_theta beside rope_scaling.
@@ -170,7 +174,7 @@ void read_rope(const ConfigReader& reader, Family family, ModelConfig& config) {
     part_reader.refuse("partial_rotary_factor", "a number up to 1 that makes an even number of the " +
                                                     std::to_string(config.head_dim) + " channels of a head rotate");
   }
-  check_sections(rope, config);
+  config.mrope = read_sections(rope, family, config);
 
   const char* type_key = rope.has("rope_type") ? "rope_type" : "type";
   const std::string type = rope.text_or(type_key, "default");

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "engine/backend/mrope.h"
+
 namespace millrace::engine {
 
 enum class LayerKind : std::uint8_t { kFullAttention, kGatedDeltaNet };
@@ -37,6 +39,7 @@ struct ModelConfig {
   bool qkv_bias = false;
   std::vector<float> inv_freq;  // (rotary_dim / 2), rope scaling already applied
   float rope_scale = 1.0F;      // YaRN: factor on cos and sin; 1 otherwise
+  MropeSection mrope;           // of Qwen3.5; text does not see it
 
   // Gated DeltaNet; zero when no layer uses it.
   std::int64_t gdn_key_heads = 0;

@@ -76,6 +76,7 @@ void write(Writer& out, const RunStep& step) {
   const StepInputs& inputs = step.inputs;
   out.put_all(inputs.token_ids);
   out.put_all(inputs.positions);
+  out.put_all(inputs.plane_positions);
   out.put_all(inputs.row_begin);
   out.put_all(inputs.context);
   out.put_all(inputs.blocks);
@@ -92,6 +93,7 @@ RunStep read_step(Reader& in) {
   StepInputs& inputs = step.inputs;
   inputs.token_ids = in.get_all<TokenId>();
   inputs.positions = in.get_all<std::int32_t>();
+  inputs.plane_positions = in.get_all<std::int32_t>();
   inputs.row_begin = in.get_all<std::int32_t>();
   inputs.context = in.get_all<std::int32_t>();
   inputs.blocks = in.get_all<std::int32_t>();

@@ -135,8 +135,11 @@ def _gated(base, h, width, dtype):
     yield _spec(base + "down_proj.weight", [h, width], dtype)
 
 
-def qwen2(*, nq, nkv, hidden, layers, tied, dtype="BF16"):
-    """The QwQ architecture: plain norms, biases on q, k and v, rotation over the whole head of 128."""
+def qwen2(*, nq, nkv, hidden, layers, tied, dtype="BF16", yarn=None):
+    """The QwQ architecture: plain norms, biases on q, k and v, rotation over the whole head of 128.
+
+    yarn: the original context; four times as much is then allowed, in the keys that the model card documents.
+    """
     config = {
         "architectures": ["Qwen2ForCausalLM"],
         "attention_dropout": 0.0,
@@ -159,6 +162,9 @@ def qwen2(*, nq, nkv, hidden, layers, tied, dtype="BF16"):
         "use_sliding_window": False,
         "vocab_size": VOCAB,
     }
+    if yarn:
+        config["max_position_embeddings"] = 4 * yarn
+        config["rope_scaling"] = {"factor": 4.0, "original_max_position_embeddings": yarn, "type": "yarn"}
     return {"config": config, "tensors": list(_qwen2_tensors(config, dtype))}
 
 
@@ -196,4 +202,5 @@ CASES = {
     "moe_r4": qwen3_5(hk=1, hv=4, nq=8, nkv=2, experts=16, top_k=4, hidden=96),
     "qwen2_untied": qwen2(nq=4, nkv=2, hidden=512, layers=3, tied=False),
     "qwen2_tied_f16": qwen2(nq=2, nkv=1, hidden=256, layers=2, tied=True, dtype="F16"),
+    "qwen2_yarn": qwen2(nq=4, nkv=2, hidden=512, layers=2, tied=True, yarn=64),
 }

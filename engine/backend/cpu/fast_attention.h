@@ -129,7 +129,7 @@ void prepare_token(const AttentionJob& job, std::int64_t seq, std::int64_t row, 
                    const Rotation& rotation) {
   const std::int64_t dim = job.shape.head_dim;
   for (std::int64_t j = 0; j < rotation.half; ++j) {
-    const float angle = static_cast<float>(job.step.positions.data()[row]) * job.inv_freq[j];
+    const float angle = static_cast<float>(rope_position(job.step, job.shape.mrope, row, j)) * job.inv_freq[j];
     rotation.cosines[j] = job.shape.rope_scale * __builtin_cosf(angle);
     rotation.sines[j] = job.shape.rope_scale * __builtin_sinf(angle);
   }

@@ -25,10 +25,12 @@ std::vector<Token> tokens_of(const StepInputs& step) {
   return tokens;
 }
 
-// Rotates pairs (j, j + half) of the first 2 * half channels.
-void rotate(const float* inv_freq, std::int64_t half, float scale, std::int32_t position, float* head) {
+// Rotates pairs (j, j + rotary_dim / 2) of the first channels by the positions of token `row`.
+void rotate(const AttentionShape& shape, const float* inv_freq, const StepInputs& step, std::int64_t row, float* head) {
+  const std::int64_t half = shape.rotary_dim / 2;
+  const float scale = shape.rope_scale;
   for (std::int64_t j = 0; j < half; ++j) {
-    float angle = static_cast<float>(position) * inv_freq[j];
+    float angle = static_cast<float>(rope_position(step, shape.mrope, row, j)) * inv_freq[j];
     float c = std::cos(angle) * scale;
     float s = std::sin(angle) * scale;
     float x = head[j];
@@ -43,13 +45,13 @@ class Attention {
   Attention(const StepInputs& step, const AttentionShape& shape, PagedKv& cache, std::int64_t layer)
       : step_(step), shape_(shape), cache_(cache), layer_(layer) {}
 
-  void prepare(const float* head, const float* norm, const float* inv_freq, std::int32_t position, float* to) const {
+  void prepare(const float* head, const float* norm, const float* inv_freq, std::int64_t row, float* to) const {
     if (norm == nullptr) {
       std::memcpy(to, head, static_cast<std::size_t>(shape_.head_dim) * sizeof(float));
     } else {
       normalise(head, norm, shape_.head_dim, shape_.norm_eps, to);
     }
-    rotate(inv_freq, shape_.rotary_dim / 2, shape_.rope_scale, position, to);
+    rotate(shape_, inv_freq, step_, row, to);
   }
 
   std::int64_t block(const Token& token, std::int64_t position) const {
@@ -110,9 +112,8 @@ void attention(Context& context, const AttentionShape& shape, const Tensor& qkv,
   std::vector<Token> tokens = tokens_of(step);
   for (const Token& token : tokens) {
     const float* in = float_row(qkv, token.row);
-    std::int32_t position = step.positions[static_cast<std::size_t>(token.row)];
     for (std::int64_t h = 0; h < shape.kv_heads; ++h) {
-      attention.prepare(in + k_begin + h * dim, row_or_null(k_norm), frequencies, position,
+      attention.prepare(in + k_begin + h * dim, row_or_null(k_norm), frequencies, token.row,
                         attention.key(token, token.position, h));
       std::memcpy(attention.value(token, token.position, h), in + v_begin + h * dim,
                   static_cast<std::size_t>(dim) * sizeof(float));
@@ -120,11 +121,10 @@ void attention(Context& context, const AttentionShape& shape, const Tensor& qkv,
   }
   std::vector<float> query(static_cast<std::size_t>(dim));
   for (const Token& token : tokens) {
-    std::int32_t position = step.positions[static_cast<std::size_t>(token.row)];
     for (std::int64_t h = 0; h < shape.q_heads; ++h) {
       const float* in = float_row(qkv, token.row) + h * q_stride;
       float* to = float_row(out, token.row) + h * dim;
-      attention.prepare(in, row_or_null(q_norm), frequencies, position, query.data());
+      attention.prepare(in, row_or_null(q_norm), frequencies, token.row, query.data());
       attention.attend(token, h / (shape.q_heads / shape.kv_heads), query.data(), to);
       for (std::int64_t c = 0; c < dim && shape.output_gate; ++c) to[c] *= sigmoid(in[dim + c]);
     }

@@ -54,7 +54,11 @@ void ModelRunner::add_chunk(const Chunk& chunk, StepInputs& inputs) {
       inputs.logit_rows.push_back(static_cast<std::int32_t>(inputs.token_ids.size()));
     }
     inputs.token_ids.push_back(chunk.tokens[i]);
-    inputs.positions.push_back(context + static_cast<std::int32_t>(i));
+    const std::int32_t place = context + static_cast<std::int32_t>(i);
+    const auto [time, height, width] =
+        chunk.positions.empty() ? RotaryPosition{place, place, place} : chunk.positions[i];
+    inputs.positions.push_back(time);
+    inputs.plane_positions.insert(inputs.plane_positions.end(), {height, width});
   }
   inputs.row_begin.push_back(static_cast<std::int32_t>(inputs.token_ids.size()));
   inputs.context.push_back(context);
@@ -71,6 +75,8 @@ std::vector<Row> ModelRunner::step(const std::vector<Chunk>& chunks) {
   inputs.slot_copies = std::move(slot_copies_);
   slot_copies_.clear();
   for (const Chunk& chunk : chunks) add_chunk(chunk, inputs);
+  const bool text = std::ranges::all_of(chunks, [](const Chunk& chunk) { return chunk.positions.empty(); });
+  if (text) inputs.plane_positions.clear();
 
   backend_->begin_step(inputs, states_.get());
   const Tensor logits = model_->forward(inputs, *kv_, states_.get());

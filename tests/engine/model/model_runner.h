@@ -2,6 +2,7 @@
 // slots.
 #pragma once
 
+#include <array>
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -13,12 +14,15 @@
 
 namespace millrace::engine::test {
 
+using RotaryPosition = std::array<std::int32_t, 3>;  // time, height, width
+
 // New tokens of one sequence in one step.
 struct Chunk {
   int seq = 0;
   std::vector<TokenId> tokens;
   bool all_logits = false;  // else of the last token only
   bool no_logits = false;
+  std::vector<RotaryPosition> positions = {};  // one per token; empty: the places in the sequence, as for text
 };
 
 using Row = std::vector<float>;

@@ -11,6 +11,7 @@ RunStep example_step() {
   RunStep step;
   step.inputs.token_ids = {1, 2, 3};
   step.inputs.positions = {0, 1, 7};
+  step.inputs.plane_positions = {0, 0, 2, 3, 7, 7};
   step.inputs.row_begin = {0, 2, 3};
   step.inputs.context = {0, 7};
   step.inputs.blocks = {4, -1, 5, 6};
@@ -27,6 +28,7 @@ TEST(Command, AStepSurvivesTheWire) {
   const auto& copy = std::get<RunStep>(command).inputs;
   EXPECT_EQ(copy.token_ids, step.inputs.token_ids);
   EXPECT_EQ(copy.positions, step.inputs.positions);
+  EXPECT_EQ(copy.plane_positions, step.inputs.plane_positions);
   EXPECT_EQ(copy.row_begin, step.inputs.row_begin);
   EXPECT_EQ(copy.context, step.inputs.context);
   EXPECT_EQ(copy.blocks, step.inputs.blocks);
