@@ -6,11 +6,13 @@
 
 #include "engine/backend/cpu/caches.h"
 #include "tests/engine/model/synthetic_weights.h"
-#include "tests/engine/model/temp_directory.h"
 #include "tests/engine/model/tiny.h"
+#include "tests/support/temp_directory.h"
 
 namespace millrace::engine::test {
 namespace {
+
+using millrace::test::TempDirectory;
 
 constexpr double kEps = 1e-6;
 

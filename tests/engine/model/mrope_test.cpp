@@ -7,10 +7,13 @@
 #include "tests/engine/model/family.h"
 #include "tests/engine/model/golden_case.h"
 #include "tests/engine/model/model_runner.h"
-#include "tests/engine/model/temp_directory.h"
+#include "tests/paths.h"
+#include "tests/support/temp_directory.h"
 
 namespace millrace::engine::test {
 namespace {
+
+using millrace::test::TempDirectory;
 
 constexpr float kAngleTolerance = 2e-4F;  // of cos and sin below position 4096
 constexpr float kLogitTolerance = 2e-3F;
