@@ -2,7 +2,7 @@
 # Builds the server programs the cluster tests need, once, from Go modules pinned under tests/cluster/tools.
 #
 #   scripts/cluster-tools.sh            build kube-apiserver, kubectl, etcd, helm and kubeconform; print their folder
-#   scripts/cluster-tools.sh --all      also kube-controller-manager and kube-scheduler
+#   scripts/cluster-tools.sh --nodes    also what real nodes need: kube-controller-manager, kube-scheduler, kubelet, kube-proxy
 #   scripts/cluster-tools.sh --dir      print the folder the programs are (or would be) built into; build nothing
 #   scripts/cluster-tools.sh --find X   print the path of program X, or exit 3 when it was never built; build nothing
 #
@@ -137,7 +137,7 @@ helm_stamps() {
 
 build_all() {
   local program programs=(kube-apiserver kubectl)
-  if [[ ${1:-} == --all ]]; then programs+=(kube-controller-manager kube-scheduler); fi
+  if [[ ${1:-} == --nodes ]]; then programs+=(kube-controller-manager kube-scheduler kubelet kube-proxy); fi
   mkdir -p "$dir"
   exec 9>"$dir/.lock"
   flock 9
@@ -154,7 +154,7 @@ build_all() {
 }
 
 case ${1:-} in
-  "" | --all) build_all "$@" ;;
+  "" | --nodes) build_all "$@" ;;
   --dir) echo "$dir" ;;
   --find) find_program "${2:?--find needs the name of a program}" || exit 3 ;;
   *) die "unknown argument $1; see the head of this file" ;;

@@ -38,7 +38,7 @@ bool GroupView::terminating() const {
 
 bool GroupView::routable() const {
   const PodView* first = leader();
-  return first != nullptr && first->gate.value_or(false) && first->containers_ready && !first->terminating();
+  return first != nullptr && first->gate.value_or(false) && first->ready && !first->terminating();
 }
 
 bool GroupView::was_routable() const {

@@ -26,6 +26,7 @@ struct PodView {
   TimePoint created;
   std::optional<TimePoint> gone_by;  // set: being deleted, and the node should have finished at this time
   bool containers_ready = false;
+  bool ready = false;  // containers and gates, as its node has acknowledged them: what puts it into endpoints
   std::optional<bool> gate;  // condition millrace.dev/routable; empty: never written, so never routed
   TimePoint gate_since;
   std::optional<TimePoint> retiring_since;
@@ -52,7 +53,7 @@ struct GroupView {
   bool retiring() const;     // marked on at least one pod
   bool terminating() const;  // nothing is left but pods being deleted
   std::optional<TimePoint> retiring_since() const;
-  bool routable() const;      // requests reach it now
+  bool routable() const;      // requests reach it now: its gate is open, and its node has said so to the cluster
   bool was_routable() const;  // it was routed at some time of its life
 };
 

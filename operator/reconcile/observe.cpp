@@ -57,6 +57,7 @@ void read_trouble(const kube::Object& pod, PodView& view) {
 void read_conditions(const kube::Object& pod, PodView& view) {
   const Json& conditions = pod.at("/status/conditions");
   view.containers_ready = text(entry_of(conditions, "type", "ContainersReady"), "status") == "True";
+  view.ready = text(entry_of(conditions, "type", "Ready"), "status") == "True";
   const Json& scheduled = entry_of(conditions, "type", "PodScheduled");
   if (text(scheduled, "status") == "False") view.unschedulable = text(scheduled, "message");
   const Json& gate = entry_of(conditions, "type", kRoutableGate);

@@ -95,6 +95,12 @@ CommandResult ControlPlane::install_chart(const std::string& ns, const std::vect
   return run_command(argv);
 }
 
+bool ControlPlane::start_controllers() const {
+  if (find_program("kube-controller-manager").empty()) return false;
+  control("start-controllers", dir());
+  return true;
+}
+
 void ControlPlane::stop_api_server() const {
   control("stop-api", dir());
 }

@@ -1,6 +1,6 @@
 // A real Kubernetes API server for tests: etcd and kube-apiserver of scripts/cluster-tools.sh (or KUBEBUILDER_ASSETS)
-// on free loopback ports, with TLS and RBAC. No controllers, scheduler or nodes run: owner references are not
-// collected, pods stay Pending and namespaces stay Terminating unless the test plays that part.
+// on free loopback ports, with TLS and RBAC. No scheduler or nodes run, and no controllers unless asked for: owner
+// references are not collected, pods stay Pending and namespaces stay Terminating unless the test plays that part.
 //
 // Starting takes 4 to 15 seconds, so a suite shares one (SharedControlPlane). The servers end with this object, and
 // also when the process dies without destroying it. Not thread-safe except kubectl().
@@ -58,6 +58,13 @@ class ControlPlane {
   // operator's service account is then "millrace-operator" there. `values` are helm's arguments ("--set",
   // "namespaces={a}"). Fails when helm is absent.
   CommandResult install_chart(const std::string& ns, const std::vector<std::string>& values = {}) const;
+
+  // Also runs kube-controller-manager: owners are collected, namespaces finish, budgets and endpoints are computed.
+  // False when the program was never built (scripts/cluster-tools.sh --nodes).
+  bool start_controllers() const;
+
+  // The API server's audit log: every write of everybody, one JSON document a line (audit.h reads it).
+  std::filesystem::path audit_log() const { return dir() / "audit.log"; }
 
   // The server goes away (connections are cut) and comes back at the same address with the same data.
   void stop_api_server() const;

@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
-# A Kubernetes control plane for tests: etcd and kube-apiserver with TLS and RBAC on free loopback ports. No
-# controllers, no scheduler, no nodes: the tests play those.
+# A Kubernetes control plane for tests: etcd and kube-apiserver with TLS and RBAC on free loopback ports. No scheduler
+# and no nodes: the tests play those. Every write is in DIR/audit.log.
 #
 #   control_plane.sh start DIR [--owner PID]   start; DIR/admin.kubeconfig is ready to use when this returns. With
 #                                              --owner everything stops by itself when process PID is gone
 #   control_plane.sh stop DIR                  stop all; DIR stays for reading the logs
 #   control_plane.sh stop-api DIR              stop the API server only
 #   control_plane.sh start-api DIR             start it again at the same address with the same data
+#   control_plane.sh start-controllers DIR     also kube-controller-manager: garbage collection, namespaces, disruption
+#                                              budgets, endpoints. Nodes are left alone: played ones send no heartbeats
 #   control_plane.sh user DIR NAME [GROUP...]  write DIR/NAME.kubeconfig with a client certificate for that user
 #   control_plane.sh token-user DIR FILE TOKEN write DIR/FILE.kubeconfig with a bearer token
 #
@@ -128,19 +130,45 @@ start_etcd() {
   wait_for etcd "$client/health"
 }
 
+# Who wrote what, one JSON document a line, written before the answer is sent.
+audit_policy() {
+  cat <<EOF
+apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+  - level: Metadata
+    verbs: [create, update, patch, delete, deletecollection]
+  - level: None
+EOF
+}
+
 # The ServiceAccount plugin would refuse pods until a controller made the default account of their namespace.
 start_api_server() {
+  audit_policy >"$dir/audit-policy.yaml"
   launch apiserver "$apiserver" --etcd-servers="http://127.0.0.1:$etcd_port" --bind-address=127.0.0.1 \
     --secure-port="$api_port" --tls-cert-file="$pki/apiserver.crt" --tls-private-key-file="$pki/apiserver.key" \
     --client-ca-file="$pki/ca.crt" --service-account-issuer=https://kubernetes.default.svc.cluster.local \
     --service-account-key-file="$pki/sa.pub" --service-account-signing-key-file="$pki/sa.key" \
     --authorization-mode=Node,RBAC --enable-admission-plugins=NodeRestriction,OwnerReferencesPermissionEnforcement \
     --disable-admission-plugins=ServiceAccount --service-cluster-ip-range=10.96.0.0/16 --allow-privileged=true \
-    --endpoint-reconciler-type=none
+    --endpoint-reconciler-type=none --audit-policy-file="$dir/audit-policy.yaml" --audit-log-path="$dir/audit.log"
   wait_for apiserver "https://127.0.0.1:$api_port/readyz" --cacert "$pki/ca.crt"
 }
 
-save_settings() { declare -p etcd apiserver etcd_port peer_port api_port >"$dir/settings"; }
+start_controllers() {
+  local manager name=system:kube-controller-manager config=$dir/system:kube-controller-manager.kubeconfig
+  manager=$(program kube-controller-manager) || exit $?
+  [[ -e $config ]] || make_user "$name"
+  launch controllers "$manager" --kubeconfig="$config" --authentication-kubeconfig="$config" \
+    --authorization-kubeconfig="$config" --bind-address=127.0.0.1 --secure-port="$controllers_port" \
+    --cert-dir="$dir/controllers" --use-service-account-credentials --leader-elect=false \
+    --service-account-private-key-file="$pki/sa.key" --root-ca-file="$pki/ca.crt" \
+    --controllers=garbage-collector-controller,namespace-controller,disruption-controller,endpointslice-controller
+  wait_for controllers "https://127.0.0.1:$controllers_port/healthz" --insecure
+}
+
+save_settings() { declare -p etcd apiserver etcd_port peer_port api_port controllers_port >"$dir/settings"; }
 
 # Another process may take a port between the choice and the use, hence the attempts.
 start() {
@@ -151,7 +179,7 @@ start() {
   mkdir -p "$dir"
   make_pki
   for attempt in 1 2 3; do
-    read -r etcd_port peer_port api_port <<<"$(free_ports 3)"
+    read -r etcd_port peer_port api_port controllers_port <<<"$(free_ports 4)"
     save_settings
     if start_etcd && start_api_server; then
       make_user admin system:masters
@@ -166,6 +194,7 @@ start() {
 }
 
 stop() {
+  stop_server controllers 5
   stop_server apiserver 3 # with open watches it would take a minute to end; the state is in etcd
   stop_server etcd 10
 }
@@ -182,7 +211,7 @@ case $command in
     fi
     exit
     ;;
-  stop | stop-api | start-api | user | token-user | watch)
+  stop | stop-api | start-api | start-controllers | user | token-user | watch)
     # shellcheck source=/dev/null
     source "$dir/settings" 2>/dev/null || die "$dir holds no control plane"
     ;;
@@ -192,6 +221,7 @@ case $command in
   stop) stop ;;
   stop-api) stop_server apiserver 3 ;;
   start-api) start_api_server || die "the API server did not start: $(tail -n 3 "$dir/apiserver.log")" ;;
+  start-controllers) start_controllers || die "the controllers did not start: $(tail -n 3 "$dir/controllers.log")" ;;
   user) make_user "$@" ;;
   token-user) kubeconfig "$1" "      token: $2" ;;
   watch) # the inner half of --owner

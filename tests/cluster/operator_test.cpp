@@ -1,13 +1,11 @@
 // The operator's program against a real API server, with no more rights than the chart gives it.
-#include <chrono>
-#include <functional>
+#include <algorithm>
 
 #include <gmock/gmock.h>
 
 #include "tests/paths.h"
 
-#include "tests/cluster/background_process.h"
-#include "tests/cluster/control_plane.h"
+#include "tests/cluster/operator_process.h"
 
 namespace millrace::testing {
 namespace {
@@ -23,12 +21,9 @@ class Operator : public SharedControlPlane {
   static void SetUpTestSuite() {
     SharedControlPlane::SetUpTestSuite();
     if (!ControlPlane::unavailable().empty() || find_program("helm").empty()) return;
-    const CommandResult installed = cluster().install_chart("millrace-system");
-    ASSERT_TRUE(installed.ok()) << installed.err;
     make_node("node-a", "zone-a");
     make_node("node-b", "zone-b");
-    metrics_port_ = free_port();
-    operator_ = std::make_unique<BackgroundProcess>(command(), cluster().dir() / "operator.log");
+    operator_ = std::make_unique<OperatorProcess>(cluster());
   }
 
   static void TearDownTestSuite() {
@@ -43,19 +38,6 @@ class Operator : public SharedControlPlane {
 
   void TearDown() override {
     if (HasFailure() && operator_ != nullptr) std::cerr << operator_->log();
-  }
-
-  // As in the chart's Deployment, but for the addresses.
-  static std::vector<std::string> command() {
-    return {MILLRACE_OPERATOR,
-            "--kubeconfig",
-            cluster().service_account_kubeconfig("millrace-system", "millrace-operator"),
-            "--leader-election-namespace=millrace-system",
-            "--leader-election-id=millrace-operator",
-            "--metrics-address=127.0.0.1:" + std::to_string(metrics_port_),
-            "--health-address=127.0.0.1:" + std::to_string(free_port()),
-            "--agent-image=example.test/agent:1",
-            "--log-level=info"};
   }
 
   static void make_node(const std::string& name, const std::string& zone) {
@@ -84,20 +66,7 @@ class Operator : public SharedControlPlane {
     return std::count(names.begin(), names.end(), '\n');
   }
 
-  static bool eventually(const std::function<bool()>& holds) {
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
-    while (std::chrono::steady_clock::now() < deadline) {
-      if (holds()) return true;
-    }
-    return false;
-  }
-
-  static std::string metrics() {
-    return run_command({"curl", "-s", "http://127.0.0.1:" + std::to_string(metrics_port_) + "/metrics"}).out;
-  }
-
-  static inline std::unique_ptr<BackgroundProcess> operator_;
-  static inline int metrics_port_ = 0;
+  static inline std::unique_ptr<OperatorProcess> operator_;
 };
 
 TEST_F(Operator, MakesEveryChildOfADeployment) {
@@ -130,8 +99,8 @@ TEST_F(Operator, TellsInEventsWhatItDid) {
 }
 
 TEST_F(Operator, IsRefusedNothing) {
-  EXPECT_THAT(metrics(), HasSubstr("code=\"200\""));
-  EXPECT_THAT(metrics(), Not(HasSubstr("code=\"403\"")));
+  EXPECT_THAT(operator_->metrics(), HasSubstr("code=\"200\""));
+  EXPECT_THAT(operator_->metrics(), Not(HasSubstr("code=\"403\"")));
   EXPECT_THAT(operator_->log(), Not(HasSubstr("orbidden")));
 }
 

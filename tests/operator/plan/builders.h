@@ -63,6 +63,7 @@ class GroupBuilder {
   GroupBuilder& routed() {
     for (PodView& pod : group_.pods) {
       pod.gate = true;
+      pod.ready = true;
       pod.gate_since = kNow - std::chrono::minutes(5);
     }
     return serving();

@@ -152,7 +152,7 @@ class World {
     return false;
   }
 
-  // The kubelet: pods get a node, an address and ready containers; deleted ones go.
+  // The kubelet: pods get a node, an address and ready containers, and are Ready when their gate is open; deleted ones go.
   void run_pods() {
     for (const kube::Object& pod : pods()) {
       if (pod.is_deleted()) {
@@ -161,12 +161,17 @@ class World {
         cluster.remove(kube::kPod, pod.key(), options);
         continue;
       }
-      if (!pod.string_at("/status/podIP").empty()) continue;
-      cluster.patch(kube::kPod, pod.key(), {{"spec", {{"nodeName", "node-a"}}}});
+      std::string ip = pod.string_at("/status/podIP");
+      if (ip.empty()) {
+        cluster.patch(kube::kPod, pod.key(), {{"spec", {{"nodeName", "node-a"}}}});
+        ip = "10.0.0." + std::to_string(next_ip_++);
+      }
       kube::Object report(kube::kPod, pod.key());
       report.json()["status"] = {{"phase", "Running"},
-                                 {"podIP", "10.0.0." + std::to_string(next_ip_++)},
-                                 {"conditions", {{{"type", "ContainersReady"}, {"status", "True"}}}}};
+                                 {"podIP", ip},
+                                 {"conditions",
+                                  {{{"type", "ContainersReady"}, {"status", "True"}},
+                                   {{"type", "Ready"}, {"status", is_routable(pod) ? "True" : "False"}}}}};
       kube::ApplyOptions options;
       options.subresource = "status";
       options.field_manager = "kubelet";
