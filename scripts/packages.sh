@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs distribution packages on Debian 12 or Ubuntu 24.04, as root or with sudo. Usage: packages.sh build|run|test|check ...
+# Installs distribution packages on Debian 12 or Ubuntu 24.04, as root or with sudo. Usage: packages.sh build|run|test|check|cluster ...
 # Does nothing (and needs no network) when everything asked for is there.
 set -euo pipefail
 
@@ -9,6 +9,7 @@ build=(build-essential cmake ninja-build pkg-config ccache mold git ca-certifica
 run=(libboost-system1.74.0 libcpprest2.10 libprometheus-cpp-core1.0 libyaml-cpp0.7 libspdlog1.10 libpcre2-8-0 libutf8proc2 libssl3 ca-certificates)
 test=(libgtest-dev libgmock-dev libbenchmark-dev python3 python3-venv python3-jinja2 openssl clang-14 libclang-rt-14-dev lld-14 llvm-14)
 check=(clang-format-14 clang-tidy-14 shellcheck)
+cluster=(containerd runc containernetworking-plugins iptables conntrack iproute2 util-linux gcc)
 
 wanted=()
 for set_name in "$@"; do
@@ -17,8 +18,9 @@ for set_name in "$@"; do
     run) wanted+=("${run[@]}") ;;
     test) wanted+=("${test[@]}") ;;
     check) wanted+=("${check[@]}") ;;
+    cluster) wanted+=("${cluster[@]}") ;;
     *)
-      echo "packages.sh: unknown set '$set_name'; use build, run, test or check" >&2
+      echo "packages.sh: unknown set '$set_name'; use build, run, test, check or cluster" >&2
       exit 2
       ;;
   esac

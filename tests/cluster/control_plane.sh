@@ -16,17 +16,9 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
-deadline=120 # seconds for each server to answer
-
-die() {
-  echo "control_plane: $*" >&2
-  exit 1
-}
-
-program() { "$here/../../scripts/cluster-tools.sh" --find "$1" || {
-  echo "control_plane: $1 is absent: run scripts/cluster-tools.sh or set KUBEBUILDER_ASSETS" >&2
-  exit 3
-}; }
+repository=$(cd "$here/../.." && pwd)
+# shellcheck source=tests/cluster/servers.sh
+source "$here/servers.sh"
 
 free_ports() {
   python3 -c '
@@ -36,17 +28,6 @@ for s in held: s.bind(("127.0.0.1", 0))
 print(*[s.getsockname()[1] for s in held])' "$1"
 }
 
-# certificate NAME SUBJECT EXTENSION...: signed by the CA of DIR, or self-signed when it is the CA.
-certificate() {
-  local name=$1 subject=$2 signer=() extensions=() extension
-  shift 2
-  if [[ $name != ca ]]; then signer=(-CA "$pki/ca.crt" -CAkey "$pki/ca.key"); fi
-  for extension in "$@"; do extensions+=(-addext "$extension"); done
-  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj "$subject" \
-    -keyout "$pki/$name.key" -out "$pki/$name.crt" "${signer[@]}" "${extensions[@]}" 2>>"$dir/openssl.log" ||
-    die "openssl failed for $name: $(tail -n 2 "$dir/openssl.log")"
-}
-
 make_pki() {
   mkdir -p "$pki"
   certificate ca /CN=kubernetes-ca basicConstraints=critical,CA:TRUE keyUsage=critical,keyCertSign,digitalSignature
@@ -54,72 +35,6 @@ make_pki() {
   openssl rsa -in "$pki/sa.key" -pubout -out "$pki/sa.pub" 2>/dev/null
   local names=DNS:kubernetes,DNS:kubernetes.default,DNS:kubernetes.default.svc,DNS:localhost,IP:127.0.0.1,IP:10.96.0.1
   certificate apiserver /CN=kube-apiserver basicConstraints=CA:FALSE extendedKeyUsage=serverAuth "subjectAltName=$names"
-}
-
-# kubeconfig FILE USER-YAML-LINES
-kubeconfig() {
-  cat >"$dir/$1.kubeconfig" <<EOF
-apiVersion: v1
-kind: Config
-current-context: test
-clusters:
-  - name: test
-    cluster:
-      server: https://127.0.0.1:$api_port
-      certificate-authority-data: $(base64 -w 0 "$pki/ca.crt")
-contexts:
-  - name: test
-    context: {cluster: test, user: $1}
-users:
-  - name: $1
-    user:
-$2
-EOF
-  chmod 600 "$dir/$1.kubeconfig"
-}
-
-make_user() {
-  local name=$1 subject="" group
-  shift
-  for group in "$@"; do subject+="/O=$group"; done
-  certificate "user-$name" "$subject/CN=$name" basicConstraints=CA:FALSE extendedKeyUsage=clientAuth
-  kubeconfig "$name" "      client-certificate-data: $(base64 -w 0 "$pki/user-$name.crt")
-      client-key-data: $(base64 -w 0 "$pki/user-$name.key")"
-}
-
-# launch NAME COMMAND...: in a session of its own, so that a Ctrl-C for the test leaves the stopping to the test.
-launch() {
-  local name=$1
-  shift
-  setsid "$@" >>"$dir/$name.log" 2>&1 </dev/null &
-  echo $! >"$dir/$name.pid"
-}
-
-# The pid of server NAME while it lives. Its command line names DIR, so a reused pid is never taken for it.
-alive() {
-  local pid
-  pid=$(cat "$dir/$1.pid" 2>/dev/null) || return 1
-  tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline" | grep -qF -- "${dir##*/}" && echo "$pid"
-}
-
-# wait_for NAME URL CURL-ARGUMENTS...
-wait_for() {
-  local name=$1 url=$2 end=$((SECONDS + deadline))
-  shift 2
-  until [[ $(curl -s --max-time 5 -o /dev/null -w '%{http_code}' "$@" "$url") == 200 ]]; do
-    alive "$name" >/dev/null || return 1
-    ((SECONDS < end)) || return 1
-    sleep 0.1
-  done
-}
-
-stop_server() {
-  local pid end=$((SECONDS + $2))
-  pid=$(alive "$1") || return 0
-  kill "$pid"
-  while alive "$1" >/dev/null && ((SECONDS < end)); do sleep 0.1; done
-  if alive "$1" >/dev/null; then kill -9 "$pid"; fi
-  while alive "$1" >/dev/null; do sleep 0.05; done
 }
 
 start_etcd() {
@@ -168,7 +83,7 @@ start_controllers() {
   wait_for controllers "https://127.0.0.1:$controllers_port/healthz" --insecure
 }
 
-save_settings() { declare -p etcd apiserver etcd_port peer_port api_port controllers_port >"$dir/settings"; }
+save_settings() { declare -p server etcd apiserver etcd_port peer_port api_port controllers_port >"$dir/settings"; }
 
 # Another process may take a port between the choice and the use, hence the attempts.
 start() {
@@ -180,6 +95,7 @@ start() {
   make_pki
   for attempt in 1 2 3; do
     read -r etcd_port peer_port api_port controllers_port <<<"$(free_ports 4)"
+    server=https://127.0.0.1:$api_port
     save_settings
     if start_etcd && start_api_server; then
       make_user admin system:masters

@@ -10,7 +10,7 @@
 
 namespace millrace::testing {
 
-// Looks again until it holds; false when that takes longer than a minute.
+// Looks again until it holds; false when that takes longer than two minutes.
 bool eventually(const std::function<bool()>& holds);
 
 class OperatorProcess {

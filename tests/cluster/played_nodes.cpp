@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include "common/error.h"
-#include "operator/api/base64.h"
 #include "operator/api/labels.h"
 #include "operator/resources/admin_secret.h"
 
