@@ -152,7 +152,8 @@ class World {
     return false;
   }
 
-  // The kubelet: pods get a node, an address and ready containers, and are Ready when their gate is open; deleted ones go.
+  // The kubelet: pods get a node, an address and ready containers, and are Ready when their gate is open; deleted ones
+  // go.
   void run_pods() {
     for (const kube::Object& pod : pods()) {
       if (pod.is_deleted()) {
