@@ -27,7 +27,9 @@ scripts/test-venv.sh
 
 if [ "$fast" -eq 0 ]; then
   phase "Kubernetes server binaries"
-  scripts/cluster-tools.sh || echo "cluster-tools: not available; the tests that need them will be skipped"
+  scripts/cluster-tools.sh --nodes || echo "cluster-tools: not available; the tests that need them will be skipped"
+  # Another packaging of containerd, a container engine's own for example, is not replaced.
+  command -v containerd >/dev/null || scripts/packages.sh cluster || echo "packages: no real nodes; their test will be skipped"
 fi
 
 phase "build"

@@ -12,7 +12,7 @@ program() { "$repository/scripts/cluster-tools.sh" --find "$1"; }
 mkdir -p "$own/cni"
 
 # What every node of a machine would write to the same place.
-for folder in /var/lib/cni /var/lib/kubelet /var/log/pods /var/log/containers /run/containerd; do
+for folder in /run/netns /run/containerd /var/lib/cni /var/lib/kubelet /var/log/pods /var/log/containers; do
   mkdir -p "$folder" "$own$folder"
   mount --bind "$own$folder" "$folder"
 done

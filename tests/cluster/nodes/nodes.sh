@@ -209,7 +209,8 @@ stop() {
   done
   if [[ -s $dir/sysctls ]]; then sysctl -q -p "$dir/sysctls" >/dev/null; fi
   rm -rf "$dir"/{a,b,c,etcd,settings}
-  rmdir /models 2>/dev/null || true # a node's mount point, made by node.sh
+  rmdir /models /run/containerd /var/lib/cni /var/lib/kubelet /var/log/pods /var/log/containers 2>/dev/null ||
+    true # mount points that node.sh may have made
 }
 
 command=${1:-}
