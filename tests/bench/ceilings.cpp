@@ -36,17 +36,37 @@ constexpr std::int64_t kFmaRounds = 1'000'000;
 constexpr int kChains = 24;  // hides the latency of two units with room to spare
 
 #if defined(__x86_64__)
-__attribute__((target("avx512f"))) double run_fma_avx512() {
+#define MILLRACE_AVX512 __attribute__((target("avx512f")))
+
+// One instruction on 16 lanes of 32 bits each, as assembly so that the compiler neither merges nor drops any.
+struct FmaF32 {
+  static constexpr int kPerLane = 1;
+  MILLRACE_AVX512 static void add(__m512& sum, __m512 factor) {
+    asm volatile("vfmadd213ps %1, %1, %0" : "+v"(sum) : "v"(factor));
+  }
+};
+struct DotBf16 {
+  static constexpr int kPerLane = 2;
+  MILLRACE_AVX512 static void add(__m512& sum, __m512 factor) {
+    asm volatile("vdpbf16ps %1, %1, %0" : "+v"(sum) : "v"(factor));
+  }
+};
+struct DotInt8 {
+  static constexpr int kPerLane = 4;
+  MILLRACE_AVX512 static void add(__m512& sum, __m512 factor) {
+    asm volatile("vpdpbusd %1, %1, %0" : "+v"(sum) : "v"(factor));
+  }
+};
+
+template <class Instruction>
+MILLRACE_AVX512 double run_avx512() {
   __m512 sums[kChains];
 #pragma GCC unroll 24
   for (int c = 0; c < kChains; ++c) sums[c] = _mm512_setzero_ps();
   const __m512 factor = _mm512_set1_ps(0.999F);
   for (std::int64_t i = 0; i < kFmaRounds; ++i) {
 #pragma GCC unroll 24
-    for (int c = 0; c < kChains; ++c) {
-      sums[c] = _mm512_fmadd_ps(sums[c], factor, factor);
-      asm volatile("" : "+v"(sums[c]));
-    }
+    for (int c = 0; c < kChains; ++c) Instruction::add(sums[c], factor);
   }
   double total = 0.0;
 #pragma GCC unroll 24
@@ -60,7 +80,7 @@ __attribute__((target("avx2,fma"))) double run_fma_avx2() {
 #pragma GCC unroll 12
   for (int c = 0; c < kAvx2Chains; ++c) sums[c] = _mm256_setzero_ps();
   const __m256 factor = _mm256_set1_ps(0.999F);
-  for (std::int64_t i = 0; i < 2 * kFmaRounds; ++i) {
+  for (std::int64_t i = 0; i < 4 * kFmaRounds; ++i) {  // half the chains of half the lanes
 #pragma GCC unroll 12
     for (int c = 0; c < kAvx2Chains; ++c) {
       sums[c] = _mm256_fmadd_ps(sums[c], factor, factor);
@@ -73,14 +93,30 @@ __attribute__((target("avx2,fma"))) double run_fma_avx2() {
   return total;
 }
 
-struct FmaLoop {
-  double (*run)();
-  int lanes;
+// A loop that does kFmaRounds * kChains * 16 * per_lane multiply-adds.
+struct Loop {
+  double (*run)() = nullptr;
+  int per_lane = 1;
 };
 
-FmaLoop pick_fma_loop() {
-  if (__builtin_cpu_supports("avx512f")) return {run_fma_avx512, 16};
-  return {run_fma_avx2, 8};
+template <class Instruction>
+constexpr Loop loop_of() {
+  return {run_avx512<Instruction>, Instruction::kPerLane};
+}
+
+Loop pick_loop(Arithmetic arithmetic) {
+  const bool avx512 = __builtin_cpu_supports("avx512f");
+  switch (arithmetic) {
+    case Arithmetic::kF32:
+      return avx512 ? loop_of<FmaF32>() : pick_loop(Arithmetic::kF32Avx2);
+    case Arithmetic::kF32Avx2:
+      return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? Loop{run_fma_avx2, 1} : Loop{};
+    case Arithmetic::kBf16:
+      return avx512 && __builtin_cpu_supports("avx512bf16") ? loop_of<DotBf16>() : Loop{};
+    case Arithmetic::kInt8:
+      return avx512 && __builtin_cpu_supports("avx512vnni") ? loop_of<DotInt8>() : Loop{};
+  }
+  return {};
 }
 #endif
 
@@ -130,15 +166,17 @@ double ReadBandwidth::bytes_per_second() const {
   return static_cast<double>(share) * threads_ / seconds;
 }
 
-double fma_per_second(int threads) {
+double multiply_adds_per_second(Arithmetic arithmetic, int threads) {
 #if defined(__x86_64__)
-  const FmaLoop loop = pick_fma_loop();
+  const Loop loop = pick_loop(arithmetic);
+  if (loop.run == nullptr) return 0.0;
   std::vector<double> sums(static_cast<std::size_t>(threads));
   const double seconds = seconds_of(threads, [&](int i) { sums[static_cast<std::size_t>(i)] = loop.run(); });
   volatile double sink = sums[0];
   static_cast<void>(sink);
-  return static_cast<double>(kFmaRounds) * kChains * 16 * threads / seconds;
+  return static_cast<double>(kFmaRounds) * kChains * 16 * loop.per_lane * threads / seconds;
 #else
+  static_cast<void>(arithmetic);
   static_cast<void>(threads);
   return 0.0;  // no loop for this architecture: ratios to it are not reported
 #endif

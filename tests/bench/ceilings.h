@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 #include "engine/backend/cpu/memory.h"
 
@@ -18,8 +19,15 @@ class ReadBandwidth {
   engine::cpu::Buffer memory_;  // huge pages, as the weights have
 };
 
-// Independent chains of single-precision fused multiply-adds in registers on all threads, with the widest vectors the
-// machine has. Multiply-adds, not operations: one FMA is one.
-double fma_per_second(int threads);
+enum class Arithmetic : std::uint8_t {
+  kF32,      // fused multiply-add, products and sums in fp32, in the widest vectors of the machine
+  kF32Avx2,  // the same in vectors of 256 bits
+  kBf16,     // vdpbf16ps: pairs of BF16 products, sums in fp32
+  kInt8,     // vpdpbusd: fours of 8-bit products, sums in 32-bit integers
+};
+
+// Independent chains of one instruction in registers on all threads. Multiply-adds, not operations: one FMA is one, a
+// dot-product instruction is one per product. 0 where the machine lacks the instruction.
+double multiply_adds_per_second(Arithmetic arithmetic, int threads);
 
 }  // namespace millrace::bench

@@ -107,12 +107,13 @@ Times measure(const Shape& shape, const Options& options, Backend& backend, cons
   Runner runner(shape.config(), backend, options.batch, options.prompt);
   runner.step(1, 0, options.prompt);
   runner.step(options.batch, 32, 1);
+  const Arithmetic of_path = options.isa == "avx2" ? Arithmetic::kF32Avx2 : Arithmetic::kF32;
   Times best;
   for (int i = 0; i < options.repeats; ++i) {
     best.bandwidth = std::max(best.bandwidth, bandwidth.bytes_per_second());
     for (int j = 0; j < 3; ++j) best.decode = std::min(best.decode, runner.step(1, 32, 1));
     best.batch = std::min(best.batch, runner.step(options.batch, 32, 1));
-    best.fma = std::max(best.fma, fma_per_second(options.threads));
+    best.fma = std::max(best.fma, multiply_adds_per_second(of_path, options.threads));
     best.prefill = std::min(best.prefill, runner.step(1, 0, options.prompt));
   }
   return best;
@@ -129,9 +130,27 @@ void report(const Shape& shape, const Options& options, const Times& best) {
               batch / best.batch, batch * best.decode / best.batch);
 }
 
+// Printed as 0 where the machine lacks the instruction.
+void report_peaks(const Options& options) {
+  const auto best = [&](Arithmetic arithmetic) {
+    double most = 0.0;
+    for (int i = 0; i < options.repeats; ++i) {
+      most = std::max(most, multiply_adds_per_second(arithmetic, options.threads));
+    }
+    return most / 1e9;
+  };
+  std::printf("| peak of registers | GMAC/s |\n|---|---|\n");
+  std::printf("| FP32 fused multiply-add | %.0f |\n", best(Arithmetic::kF32));
+  std::printf("| the same in 256 bits (AVX2) | %.0f |\n", best(Arithmetic::kF32Avx2));
+  std::printf("| BF16 dot product (vdpbf16ps) | %.0f |\n", best(Arithmetic::kBf16));
+  std::printf("| INT8 dot product (vpdpbusd) | %.0f |\n\n", best(Arithmetic::kInt8));
+}
+
 void run(const Options& options) {
   auto backend = engine::create_backend("cpu", {.threads = options.threads, .isa = options.isa});
   std::printf("%s\n\n", backend->description().c_str());
+  report_peaks(options);
+  if (options.shape == "none") return;
   std::printf(
       "| shape | read bandwidth | FP32 peak | decode | of bandwidth | prefill %ld | of peak | decode x%ld | over one "
       "|\n",
@@ -157,7 +176,8 @@ int main(int argc, char** argv) {
   app.add_option("--prompt", options.prompt, "tokens of the prefill step")->check(CLI::Range(1, 65536));
   app.add_option("--batch", options.batch, "sequences of the batched decode step")->check(CLI::Range(1, 512));
   app.add_option("--isa", options.isa, "plain, avx2 or avx512; the best one when not given");
-  app.add_option("--shape", options.shape, "0.8B, 35B or all");
+  app.add_option("--shape", options.shape, "which models; none: only the peaks of the machine")
+      ->check(CLI::IsMember({"0.8B", "35B", "all", "none"}));
   CLI11_PARSE(app, argc, argv);
   try {
     millrace::bench::run(options);
