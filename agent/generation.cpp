@@ -6,6 +6,7 @@ namespace millrace::agent {
 
 void Generation::start(GenerationPlan plan, GenerationServices services, std::shared_ptr<common::HttpWriter> writer,
                        std::shared_ptr<Admission::Ticket> ticket, Clock::time_point arrival) {
+  const GenerationAsked asked{.n = plan.n, .max_tokens = plan.choices.front().request.params.max_tokens};
   const auto generation =
       std::make_shared<Generation>(std::move(plan), services, std::move(writer), std::move(ticket), arrival);
   try {
@@ -17,6 +18,7 @@ void Generation::start(GenerationPlan plan, GenerationServices services, std::sh
     generation->cancel_engine();
     throw;
   }
+  services.metrics.asked(asked);
   generation->open();
 }
 
@@ -105,6 +107,7 @@ void Generation::pump() {
 
 void Generation::handle(Arrival arrival) {
   Choice& choice = choices_[arrival.choice];
+  if (arrival.event.times) services_.metrics.engine_finished(*arrival.event.times);
   if (choice.builder.finished()) return;
   const auto& finish = arrival.event.finish;
   if (finish == engine::FinishReason::kError || finish == engine::FinishReason::kAbort) {
@@ -138,7 +141,8 @@ void Generation::measure(Choice& choice, const Arrival& arrival) {
 }
 
 void Generation::report(const Choice& choice, std::string_view reason, Clock::time_point time) {
-  services_.metrics.finished({.reason = reason,
+  // To the engine, and so to the dashboards, a choice that calls tools has stopped.
+  services_.metrics.finished({.reason = reason == "tool_calls" ? "stop" : reason,
                               .seconds = seconds_since_arrival(time),
                               .first_token_seconds = seconds_since_arrival(choice.first_token),
                               .prompt_tokens = choice.prompt_tokens,

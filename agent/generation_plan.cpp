@@ -41,6 +41,7 @@ void add_choices(GenerationPlan& plan, const std::vector<engine::TokenId>& promp
 
 GenerationPlan start_plan(const GenerationRequest& request) {
   GenerationPlan plan;
+  plan.n = request.n;
   plan.stream = request.stream;
   plan.include_usage = request.include_usage;
   plan.continuous_usage_stats = request.continuous_usage_stats;

@@ -22,6 +22,7 @@ struct GenerationPlan {
   engine::ToolSet tools;
   std::unique_ptr<ResponseFormat> format;
   std::int64_t prompt_tokens = 0;  // of all prompts, each counted once
+  std::int32_t n = 1;
   bool stream = false;
   bool include_usage = false;
   bool continuous_usage_stats = false;

@@ -7,7 +7,9 @@
 #include <prometheus/registry.h>
 
 #include <algorithm>
+#include <chrono>
 #include <mutex>
+#include <vector>
 
 #include "common/metrics.h"
 
@@ -19,12 +21,14 @@ using Buckets = prometheus::Histogram::BucketBoundaries;
 // vLLM's buckets, so that quantiles compare.
 const Buckets kFirstTokenBuckets = {0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1,  0.25, 0.5,  0.75,
                                     1.0,   2.5,   5.0,  7.5,  10.0, 20.0, 40.0, 80.0, 160., 640., 2560.};
-const Buckets kInterTokenBuckets = {0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3,  0.4,
-                                    0.5,  0.75,  1.0,  2.5,   5.0, 7.5,  10., 20.0, 40.0};
-const Buckets kRequestBuckets = {0.3,  0.5,  0.8,  1.0,  1.5,  2.0,  2.5,   5.0,   10.0,
-                                 15.0, 20.0, 30.0, 40.0, 50.0, 60.0, 120.0, 240.0, 480.0};
+const Buckets kInterTokenBuckets = {0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2,  0.3,  0.4, 0.5,
+                                    0.75, 1.0,   2.5,  5.0,   7.5, 10.,  20.0, 40.0, 80.0};
+const Buckets kRequestBuckets = {0.3,  0.5,  0.8,  1.0,  1.5,  2.0,   2.5,   5.0,   10.0,  15.0,  20.0,
+                                 30.0, 40.0, 50.0, 60.0, 120., 240.0, 480.0, 960.0, 1920., 7680.0};
 const Buckets kTokenBuckets = {1,    2,    5,    10,    20,    50,    100,    200,   500,
                                1000, 2000, 5000, 10000, 20000, 50000, 100000, 200000};
+const Buckets kChoiceBuckets = {1, 2, 5, 10, 20};
+const Buckets kStepBuckets(engine::StepSizes::kBounds.begin(), engine::StepSizes::kBounds.end());
 
 // A counter that follows a total kept elsewhere, across restarts of the engine.
 class FollowingCounter {
@@ -40,29 +44,60 @@ class FollowingCounter {
   double last_ = 0;
 };
 
+// The same for a histogram.
+class FollowingHistogram {
+ public:
+  explicit FollowingHistogram(prometheus::Histogram& histogram) : histogram_(histogram) {}
+  void follow(const engine::StepSizes& sizes) {
+    const bool restarted = sizes.tokens < last_.tokens;
+    if (restarted) last_ = {};
+    std::vector<double> increments;
+    for (std::size_t i = 0; i < sizes.counts.size(); ++i) {
+      increments.push_back(static_cast<double>(sizes.counts[i] - last_.counts[i]));
+    }
+    histogram_.ObserveMultiple(increments, static_cast<double>(sizes.tokens - last_.tokens));
+    last_ = sizes;
+  }
+
+ private:
+  prometheus::Histogram& histogram_;
+  engine::StepSizes last_;
+};
+
+// vLLM labels its series with the engine's index as well; a group has one engine.
+prometheus::Labels labels_of(const std::string& name, const std::string& model_name) {
+  if (name.starts_with("vllm:")) return {{"model_name", model_name}, {"engine", "0"}};
+  return {{"model_name", model_name}};
+}
+
+double seconds(engine::RequestTimes::Clock::duration duration) {
+  return std::chrono::duration<double>(duration).count();
+}
+
 }  // namespace
 
 struct AgentMetrics::Families {
-  explicit Families(const std::string& model_name) : labels{{"model_name", model_name}} {}
+  explicit Families(const std::string& model) : model_name(model) {}
 
   prometheus::Gauge& gauge(const std::string& name, const std::string& help) {
-    return prometheus::BuildGauge().Name(name).Help(help).Register(registry).Add(labels);
+    return prometheus::BuildGauge().Name(name).Help(help).Register(registry).Add(labels_of(name, model_name));
   }
   prometheus::Counter& counter(const std::string& name, const std::string& help) {
-    return prometheus::BuildCounter().Name(name).Help(help).Register(registry).Add(labels);
+    return prometheus::BuildCounter().Name(name).Help(help).Register(registry).Add(labels_of(name, model_name));
   }
   prometheus::Family<prometheus::Counter>& counters(const std::string& name, const std::string& help) {
-    return prometheus::BuildCounter().Name(name).Help(help).Labels(labels).Register(registry);
+    return prometheus::BuildCounter().Name(name).Help(help).Labels(labels_of(name, model_name)).Register(registry);
   }
   prometheus::Family<prometheus::Gauge>& gauges(const std::string& name, const std::string& help) {
-    return prometheus::BuildGauge().Name(name).Help(help).Labels(labels).Register(registry);
+    return prometheus::BuildGauge().Name(name).Help(help).Labels(labels_of(name, model_name)).Register(registry);
   }
   prometheus::Histogram& histogram(const std::string& name, const std::string& help, const Buckets& buckets) {
-    return prometheus::BuildHistogram().Name(name).Help(help).Register(registry).Add(labels, buckets);
+    return prometheus::BuildHistogram().Name(name).Help(help).Register(registry).Add(labels_of(name, model_name),
+                                                                                     buckets);
   }
 
   prometheus::Registry registry;
-  const prometheus::Labels labels;
+  const std::string model_name;
 
   prometheus::Gauge& running = gauge("vllm:num_requests_running", "Sequences in the running batch.");
   prometheus::Gauge& waiting = gauge("vllm:num_requests_waiting", "Sequences waiting to be scheduled.");
@@ -78,6 +113,20 @@ struct AgentMetrics::Families {
                                                "Mean over a sequence, without its first token.", kInterTokenBuckets);
   prometheus::Histogram& e2e =
       histogram("vllm:e2e_request_latency_seconds", "From arrival to the last token.", kRequestBuckets);
+  prometheus::Histogram& queue_time =
+      histogram("vllm:request_queue_time_seconds", "From arrival in the engine to the first step.", kRequestBuckets);
+  prometheus::Histogram& prefill_time =
+      histogram("vllm:request_prefill_time_seconds", "From the first step to the first token.", kRequestBuckets);
+  prometheus::Histogram& decode_time =
+      histogram("vllm:request_decode_time_seconds", "From the first token to the end.", kRequestBuckets);
+  prometheus::Histogram& inference_time =
+      histogram("vllm:request_inference_time_seconds", "From the first step to the end.", kRequestBuckets);
+  FollowingHistogram iteration_tokens{
+      histogram("vllm:iteration_tokens_total", "Tokens computed per engine step.", kStepBuckets)};
+  prometheus::Histogram& asked_tokens = histogram(
+      "vllm:request_params_max_tokens", "Most tokens a request may generate, limited to the context.", kTokenBuckets);
+  prometheus::Histogram& asked_choices =
+      histogram("vllm:request_params_n", "Choices per prompt that a request asks for.", kChoiceBuckets);
   prometheus::Histogram& prompt_length =
       histogram("vllm:request_prompt_tokens", "Prompt tokens per sequence.", kTokenBuckets);
   prometheus::Histogram& answer_length =
@@ -113,7 +162,7 @@ struct AgentMetrics::Families {
 AgentMetrics::AgentMetrics(const std::string& model_name, const std::string& version)
     : families_(std::make_unique<Families>(model_name)) {
   families_->build.Add({{"version", version}}).Set(1);
-  for (const char* reason : {"stop", "length", "tool_calls", "abort", "error"}) {
+  for (const char* reason : {"stop", "length", "abort", "error"}) {
     families_->success.Add({{"finished_reason", reason}});
   }
 }
@@ -136,6 +185,20 @@ void AgentMetrics::finished(const FinishedChoice& choice) {
     const auto later_tokens = static_cast<double>(choice.completion_tokens - 1);
     families_->per_token.Observe((choice.seconds - choice.first_token_seconds) / later_tokens);
   }
+}
+
+void AgentMetrics::engine_finished(const engine::RequestTimes& times) {
+  if (!times.scheduled) return;
+  families_->queue_time.Observe(seconds(*times.scheduled - times.queued));
+  families_->inference_time.Observe(seconds(times.finished - *times.scheduled));
+  if (!times.first_token) return;
+  families_->prefill_time.Observe(seconds(*times.first_token - *times.scheduled));
+  families_->decode_time.Observe(seconds(times.finished - *times.first_token));
+}
+
+void AgentMetrics::asked(const GenerationAsked& asked) {
+  families_->asked_choices.Observe(asked.n);
+  families_->asked_tokens.Observe(static_cast<double>(asked.max_tokens));
 }
 
 void AgentMetrics::rejected(std::string_view reason) {
@@ -162,6 +225,7 @@ common::HttpResponse AgentMetrics::render(const MetricsSnapshot& snapshot) {
   f.state_slots.Set(static_cast<double>(snapshot.info.state_slots));
   f.state_slots_used.Set(static_cast<double>(stats.state_slots_used));
   f.weight_bytes.Set(static_cast<double>(snapshot.info.weight_bytes));
+  f.iteration_tokens.follow(stats.step_sizes);
   f.steps.follow(static_cast<double>(stats.steps));
   f.step_seconds.follow(stats.step_seconds);
   f.last_step_tokens.Set(static_cast<double>(stats.last_step_tokens));

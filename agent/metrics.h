@@ -22,11 +22,17 @@ struct MetricsSnapshot {
 
 // A choice that has ended. Seconds from the arrival of the request.
 struct FinishedChoice {
-  std::string_view reason;  // stop, length, tool_calls, abort, error
+  std::string_view reason;  // stop, length, abort, error
   double seconds = 0.0;
   double first_token_seconds = 0.0;
   std::int64_t prompt_tokens = 0;
   std::int64_t completion_tokens = 0;
+};
+
+// What an accepted HTTP request asked for.
+struct GenerationAsked {
+  std::int32_t n = 1;
+  std::int64_t max_tokens = 0;  // of each choice, limited to the context
 };
 
 // Any thread.
@@ -38,6 +44,9 @@ class AgentMetrics {
   void first_token(double seconds);
   void inter_token(double seconds);
   void finished(const FinishedChoice& choice);
+  // The engine is done with a choice: time in the queue, in prefill and in decode, as far as it came.
+  void engine_finished(const engine::RequestTimes& times);
+  void asked(const GenerationAsked& asked);
   void rejected(std::string_view reason);  // queue_full, draining, not_ready
   void answered(std::string_view route, int status);
 

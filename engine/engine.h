@@ -2,6 +2,8 @@
 // rank 0 and the other local ranks are threads of this process, further ranks follow over their Comm (worker.h).
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -29,6 +31,20 @@ struct EngineInfo {
   std::int64_t state_slots = 0;  // 0: no Gated DeltaNet layers
 };
 
+// How many tokens steps had: a histogram.
+struct StepSizes {
+  static constexpr std::array<std::int64_t, 13> kBounds = {1,   8,    16,   32,   64,   128,  256,
+                                                           512, 1024, 2048, 4096, 8192, 16384};
+  std::array<std::int64_t, kBounds.size() + 1> counts{};  // steps of at most kBounds[i] and above the one before
+  std::int64_t tokens = 0;                                // of all steps
+
+  void add(std::int64_t step_tokens) {
+    const auto bucket = std::lower_bound(kBounds.begin(), kBounds.end(), step_tokens) - kBounds.begin();
+    ++counts[static_cast<std::size_t>(bucket)];
+    tokens += step_tokens;
+  }
+};
+
 // A snapshot for /metrics and the operator. Counters only grow.
 struct EngineStats {
   std::int64_t running = 0;
@@ -40,6 +56,7 @@ struct EngineStats {
   std::int64_t preemptions = 0;
   std::int64_t steps = 0;
   std::int64_t last_step_tokens = 0;
+  StepSizes step_sizes;
   double step_seconds = 0.0;  // total time inside steps
 };
 

@@ -16,7 +16,7 @@ struct EngineOptions {
   std::int64_t max_model_len = 0;             // prompt and answer; 0: as much as model and memory allow
   std::int32_t max_num_seqs = 32;             // sequences in one step
   std::int64_t max_num_batched_tokens = 512;  // rows of one step: the prefill budget
-  std::int32_t max_queued_requests = 256;     // waiting; one more is refused
+  std::int32_t max_queued_requests = 256;     // beyond max_num_seqs; one more is refused
   std::int64_t cache_bytes = std::int64_t{512} << 20;  // per rank, for KV blocks and state slots together
   std::int32_t block_size = 16;                        // tokens in a KV block
   std::function<void(double)> on_load_progress;        // 0..1, from the loading thread; may be empty

@@ -1,6 +1,7 @@
 // What a caller asks of the engine, and what comes back.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -47,6 +48,16 @@ struct TokenLogprobs {
   std::vector<std::pair<TokenId, float>> top;  // most likely first
 };
 
+// When a request passed its stations, on the engine's monotonic clock. Stations that it did not reach are absent.
+struct RequestTimes {
+  using Clock = std::chrono::steady_clock;
+
+  Clock::time_point queued{};                    // submit() took it
+  std::optional<Clock::time_point> scheduled;    // the first step that computed some of it began
+  std::optional<Clock::time_point> first_token;  // the step that drew its first token was complete
+  Clock::time_point finished{};                  // the last event was sent
+};
+
 // One generated token, or the end. The stop token itself is delivered with `finish` = kStop and is not part of the
 // text.
 struct TokenEvent {
@@ -55,6 +66,7 @@ struct TokenEvent {
   std::optional<TokenLogprobs> logprobs;
   std::optional<FinishReason> finish;  // set on the last event of a request
   std::string message;                 // for kError
+  std::optional<RequestTimes> times;   // with `finish`
 };
 
 // Called on the engine's thread: must not block and must not throw.

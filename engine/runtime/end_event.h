@@ -3,16 +3,19 @@
 #include <string>
 #include <utility>
 
-#include "engine/request.h"
+#include "engine/runtime/sequence.h"
 
 namespace millrace::engine {
 
 // The last event of a request that ends without a token.
-inline TokenEvent end_event(RequestId id, FinishReason reason, std::string message) {
+inline TokenEvent end_event(const Sequence& sequence, FinishReason reason, std::string message,
+                            RequestTimes::Clock::time_point now) {
   TokenEvent event;
-  event.id = id;
+  event.id = sequence.id;
   event.finish = reason;
   event.message = std::move(message);
+  event.times = sequence.times;
+  event.times->finished = now;
   return event;
 }
 

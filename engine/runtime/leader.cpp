@@ -86,12 +86,15 @@ Engine::Submitted Leader::submit(Request request, TokenSink sink) {
   sequence->tokens = std::move(request.prompt);
   sequence->num_prompt = sequence->num_tokens();
   sequence->sink = std::move(sink);
+  sequence->times.queued = RequestTimes::Clock::now();
   const RequestId id = sequence->id;
   {
     const std::lock_guard lock(mutex_);
     refuse_when_closed();
+    // What waits may also fill the places that are free: a burst reaches an idle engine before its first step.
     const auto arriving = static_cast<std::int64_t>(inbox_.requests.size());
-    if (stats_.waiting + arriving >= options_.max_queued_requests) return {false, id};
+    const std::int64_t places = options_.max_num_seqs + std::int64_t{options_.max_queued_requests};
+    if (stats_.running + stats_.waiting + arriving >= places) return {false, id};
     inbox_.requests.push_back(std::move(sequence));
   }
   work_.notify_one();
@@ -191,7 +194,8 @@ bool Leader::take_inbox(Scheduler& scheduler) {
   }
   for (auto& request : inbox.requests) scheduler.add(std::move(request));
   for (const RequestId id : inbox.cancels) {
-    if (const auto sequence = scheduler.remove(id)) sequence->sink(end_event(id, FinishReason::kAbort, "cancelled"));
+    const auto sequence = scheduler.remove(id);
+    if (sequence) sequence->sink(end_event(*sequence, FinishReason::kAbort, "cancelled", RequestTimes::Clock::now()));
   }
   for (auto& job : inbox.placements) jobs_.push_back(std::move(job));
   return !inbox.stop;
@@ -204,15 +208,15 @@ void Leader::wait_for_work() {
 
 // False when there was nothing to do.
 bool Leader::step(Worker& worker, Scheduler& scheduler) {
-  const auto begin = std::chrono::steady_clock::now();
-  Batch batch = scheduler.schedule();
+  const auto begin = RequestTimes::Clock::now();
+  Batch batch = scheduler.schedule(begin);
   if (batch.empty()) return false;
   RunStep run{std::move(batch.inputs)};
   command(worker, run);
   const auto drawn = worker.run(run.inputs, batch.sampling);
-  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
-  count_step(batch, run.inputs, took.count());
-  scheduler.complete(batch, drawn);
+  const auto end = RequestTimes::Clock::now();
+  count_step(batch, run.inputs, std::chrono::duration<double>(end - begin).count());
+  scheduler.complete(batch, drawn, end);
   if (++uncounted_steps_ >= kStepsPerCount) collect_expert_counts(worker);
   return true;
 }
@@ -222,6 +226,7 @@ void Leader::count_step(const Batch& batch, const StepInputs& inputs, double sec
   ++stats_.steps;
   stats_.step_seconds += seconds;
   stats_.last_step_tokens = inputs.num_tokens();
+  stats_.step_sizes.add(inputs.num_tokens());
   stats_.generated_tokens += static_cast<std::int64_t>(inputs.logit_rows.size());
   for (const ScheduledSequence& entry : batch.sequences) {
     if (entry.sequence->num_output() == 0) stats_.prompt_tokens += entry.num_new;
@@ -296,7 +301,8 @@ void Leader::close(Scheduler& scheduler, FinishReason reason, const std::string&
     if (reason == FinishReason::kError) failure_ = message;
   }
   take_inbox(scheduler);
-  for (const auto& sequence : scheduler.remove_all()) sequence->sink(end_event(sequence->id, reason, message));
+  const auto now = RequestTimes::Clock::now();
+  for (const auto& sequence : scheduler.remove_all()) sequence->sink(end_event(*sequence, reason, message, now));
   if (job_) jobs_.push_back(std::move(job_));
   for (const auto& job : jobs_) job->done.set_exception(std::make_exception_ptr(Error(Code::kUnavailable, message)));
   jobs_.clear();

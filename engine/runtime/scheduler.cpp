@@ -66,14 +66,14 @@ std::vector<std::unique_ptr<Sequence>> Scheduler::remove_all() {
   return all;
 }
 
-Batch Scheduler::schedule() {
+Batch Scheduler::schedule(TimePoint now) {
   Batch batch;
   std::int64_t budget = limits_.max_num_batched_tokens;
   const std::int64_t preemptions_before = preemptions_;
   schedule_running(/*decoding=*/true, budget, batch);
   schedule_running(/*decoding=*/false, budget, batch);
   // After a preemption memory is short: let the running sequences have it.
-  if (preemptions_ == preemptions_before) admit_waiting(budget, batch);
+  if (preemptions_ == preemptions_before) admit_waiting(budget, batch, now);
   build_inputs(batch);
   return batch;
 }
@@ -109,10 +109,11 @@ void Scheduler::preempt_youngest(Batch& batch) {
   ++preemptions_;
 }
 
-void Scheduler::admit_waiting(std::int64_t& budget, Batch& batch) {
+void Scheduler::admit_waiting(std::int64_t& budget, Batch& batch, TimePoint now) {
   while (budget > 0 && !waiting_.empty() && can_admit(*waiting_.front())) {
     std::unique_ptr<Sequence> sequence = std::move(waiting_.front());
     waiting_.pop_front();
+    if (!sequence->times.scheduled) sequence->times.scheduled = now;  // not again after a preemption
     if (slots_.num_slots() > 0) sequence->slot = slots_.allocate();
     const std::int64_t num_new = std::min(budget, sequence->num_tokens());
     const bool grown = blocks_.grow(sequence->blocks, num_new);
@@ -168,26 +169,27 @@ void Scheduler::build_inputs(Batch& batch) const {
   }
 }
 
-void Scheduler::complete(const Batch& batch, std::span<const SampledToken> drawn) {
+void Scheduler::complete(const Batch& batch, std::span<const SampledToken> drawn, TimePoint now) {
   std::size_t row = 0;
   for (const ScheduledSequence& entry : batch.sequences) {
     Sequence& sequence = *entry.sequence;
     sequence.num_computed += entry.num_new;
     if (!entry.samples) continue;
-    if (accept(sequence, drawn[row++])) continue;
+    if (accept(sequence, drawn[row++], now)) continue;
     remove(sequence.id);
   }
   assert(row == drawn.size());
 }
 
 // Appends the drawn token and tells the caller. False when the sequence has ended.
-bool Scheduler::accept(Sequence& sequence, const SampledToken& drawn) {
+bool Scheduler::accept(Sequence& sequence, const SampledToken& drawn, TimePoint now) {
   if (!drawn.finite) {
-    sequence.sink(end_event(sequence.id, FinishReason::kError,
-                            "the model produced logits that are not finite; the request was stopped"));
+    sequence.sink(end_event(sequence, FinishReason::kError,
+                            "the model produced logits that are not finite; the request was stopped", now));
     return false;
   }
   sequence.tokens.push_back(drawn.token);
+  if (!sequence.times.first_token) sequence.times.first_token = now;
   TokenEvent event;
   event.id = sequence.id;
   event.token = drawn.token;
@@ -198,6 +200,10 @@ bool Scheduler::accept(Sequence& sequence, const SampledToken& drawn) {
   }
   event.finish = finish_reason(sequence, drawn.token);
   const bool goes_on = !event.finish;
+  if (event.finish) {
+    event.times = sequence.times;
+    event.times->finished = now;
+  }
   sequence.sink(std::move(event));
   return goes_on;
 }

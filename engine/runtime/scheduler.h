@@ -49,11 +49,13 @@ class Scheduler {
   // All of them, for a failure or a stop.
   std::vector<std::unique_ptr<Sequence>> remove_all();
 
-  // Empty when there is nothing to do.
-  Batch schedule();
+  using TimePoint = RequestTimes::Clock::time_point;
+
+  // Empty when there is nothing to do. `now` stamps the sequences that are scheduled for the first time.
+  Batch schedule(TimePoint now);
   // Records what the step computed and drew, sends the events, ends sequences that are done. `drawn` has one entry per
-  // logit row.
-  void complete(const Batch& batch, std::span<const SampledToken> drawn);
+  // logit row. `now` stamps first tokens and ends.
+  void complete(const Batch& batch, std::span<const SampledToken> drawn, TimePoint now);
 
   std::int64_t num_running() const { return static_cast<std::int64_t>(running_.size()); }
   std::int64_t num_waiting() const { return static_cast<std::int64_t>(waiting_.size()); }
@@ -66,14 +68,14 @@ class Scheduler {
 
   bool reserve_blocks(Sequence& sequence, std::int64_t tokens, Batch& batch);
   void schedule_running(bool decoding, std::int64_t& budget, Batch& batch);
-  void admit_waiting(std::int64_t& budget, Batch& batch);
+  void admit_waiting(std::int64_t& budget, Batch& batch, TimePoint now);
   bool can_admit(const Sequence& sequence) const;
   void preempt_youngest(Batch& batch);
   void free_memory(Sequence& sequence);
   void build_inputs(Batch& batch) const;
   // The reason when `token` ends the sequence.
   std::optional<FinishReason> finish_reason(const Sequence& sequence, TokenId token) const;
-  bool accept(Sequence& sequence, const SampledToken& drawn);
+  bool accept(Sequence& sequence, const SampledToken& drawn, TimePoint now);
 
   SchedulerLimits limits_;
   BlockManager blocks_;

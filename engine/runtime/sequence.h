@@ -21,6 +21,7 @@ struct Sequence {
   std::optional<StateSlot> slot;
   std::vector<TokenId> banned;  // stop ids, used while fewer than min_tokens are generated
   TokenSink sink;
+  RequestTimes times;  // but for `finished`
 
   std::int64_t num_tokens() const { return static_cast<std::int64_t>(tokens.size()); }
   std::int64_t num_output() const { return num_tokens() - num_prompt; }

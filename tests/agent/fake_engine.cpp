@@ -43,7 +43,10 @@ FakeEngine::Submitted FakeEngine::submit(engine::Request request, engine::TokenS
   prompt_tokens_ += static_cast<std::int64_t>(request.prompt.size());
   auto events = script_(request);
   requests_.push_back(std::move(request));
-  live_[id] = {.sink = std::move(sink), .events = {events.begin(), events.end()}};
+  Live& live = live_[id];
+  live.sink = std::move(sink);
+  live.events = {events.begin(), events.end()};
+  live.times.queued = engine::RequestTimes::Clock::now();
   changed_.notify_all();
   return {.accepted = true, .id = id};
 }
@@ -156,6 +159,15 @@ void FakeEngine::run() {
   }
 }
 
+// Every event is a step of its own.
+void FakeEngine::stamp(engine::RequestTimes& times, TokenEvent& event) {
+  const auto now = engine::RequestTimes::Clock::now();
+  if (!times.scheduled) times.scheduled = now;
+  if (event.token && !times.first_token) times.first_token = now;
+  times.finished = now;
+  if (event.finish) event.times = times;
+}
+
 bool FakeEngine::step(std::unique_lock<std::mutex>& lock) {
   for (auto it = live_.begin(); it != live_.end(); ++it) {
     Live& live = it->second;
@@ -165,6 +177,7 @@ bool FakeEngine::step(std::unique_lock<std::mutex>& lock) {
     live.events.pop_front();
     ++live.emitted;
     event.id = it->first;
+    stamp(live.times, event);
     const bool is_token = event.token.has_value();
     const engine::TokenSink sink = live.sink;
     if (event.finish) live_.erase(it);

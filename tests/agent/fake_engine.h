@@ -49,8 +49,10 @@ class FakeEngine : public engine::Engine {
     engine::TokenSink sink;
     std::deque<engine::TokenEvent> events;
     std::size_t emitted = 0;
+    engine::RequestTimes times{};
   };
   void run();
+  static void stamp(engine::RequestTimes& times, engine::TokenEvent& event);
   bool step(std::unique_lock<std::mutex>& lock);  // emits one event; false when there is none to emit
 
   const Script script_;

@@ -33,6 +33,7 @@ class Answer {
       if (event.token) tokens_.push_back(*event.token);
       if (event.finish) finish_ = event.finish;
       message_ = event.message;
+      times_ = event.times;
       changed_.notify_all();
     };
   }
@@ -49,6 +50,10 @@ class Answer {
     const std::lock_guard lock(mutex_);
     return tokens_;
   }
+  std::optional<RequestTimes> times() {
+    const std::lock_guard lock(mutex_);
+    return times_;
+  }
   std::string message() {
     const std::lock_guard lock(mutex_);
     return message_;
@@ -59,6 +64,7 @@ class Answer {
   std::condition_variable changed_;
   std::vector<TokenId> tokens_;
   std::optional<FinishReason> finish_;
+  std::optional<RequestTimes> times_;
   std::string message_;
 };
 
@@ -115,6 +121,41 @@ TEST_F(EngineTest, AnswersWithTheTokensThatWereAskedFor) {
   const EngineStats stats = engine->stats();
   EXPECT_EQ(stats.generated_tokens, 24);
   EXPECT_EQ(stats.prompt_tokens, 20);
+  EXPECT_EQ(stats.step_sizes.tokens, 20 + 23);
+  EXPECT_EQ(stats.step_sizes.counts[0], 23) << "decoding steps";
+  EXPECT_EQ(stats.step_sizes.counts[3], 1) << "one prefill of 17 to 32 tokens";
+}
+
+TEST_F(EngineTest, SaysWhenARequestPassedItsStations) {
+  const auto engine = start(1);
+  const auto before = RequestTimes::Clock::now();
+  Answer whole;
+  engine->submit(request(0, 4), whole.sink());
+  ASSERT_EQ(whole.wait(), FinishReason::kLength);
+  const RequestTimes times = whole.times().value();
+  EXPECT_LE(before, times.queued);
+  EXPECT_LE(times.queued, times.scheduled.value());
+  EXPECT_LT(times.scheduled.value(), times.first_token.value());
+  EXPECT_LT(times.first_token.value(), times.finished);
+  EXPECT_LE(times.finished, RequestTimes::Clock::now());
+
+  Answer cancelled;
+  const auto submitted = engine->submit(request(0, 400), cancelled.sink());
+  ASSERT_TRUE(cancelled.wait_tokens(1));
+  engine->cancel(submitted.id);
+  ASSERT_EQ(cancelled.wait(), FinishReason::kAbort);
+  EXPECT_GE(cancelled.times().value().finished, cancelled.times().value().first_token.value());
+}
+
+TEST_F(EngineTest, AQueueOfNoneStillTakesWhatCanRun) {
+  EngineOptions small = options();
+  small.max_queued_requests = 0;
+  small.max_num_seqs = 1;
+  const auto engine = start_engine(small, kTokens, single());
+  Answer first;
+  ASSERT_TRUE(engine->submit(request(0, 400), first.sink()).accepted);
+  EXPECT_FALSE(engine->submit(request(0, 1), {}).accepted);
+  EXPECT_EQ(first.wait(), FinishReason::kLength);
 }
 
 TEST_F(EngineTest, ABatchGivesTheSameAnswersAsSingles) {

@@ -10,11 +10,13 @@ namespace millrace::engine {
 namespace {
 
 constexpr TokenId kEos = 99;
+constexpr std::chrono::seconds kStep{1};  // what every step takes on the clock of the tests
 
 struct Outcome {
   std::vector<TokenId> tokens;
   std::optional<FinishReason> finish;
   std::string message;
+  std::optional<RequestTimes> times;
 };
 
 // A scheduler with a stand-in for the model: token n of a request is a function of the tokens before it, so a sequence
@@ -41,6 +43,7 @@ class SchedulerTest : public ::testing::Test {
       if (event.token) outcome.tokens.push_back(*event.token);
       outcome.finish = event.finish;
       outcome.message = event.message;
+      outcome.times = event.times;
     };
     last_added_ = sequence.get();
     scheduler_->add(std::move(sequence));
@@ -55,7 +58,7 @@ class SchedulerTest : public ::testing::Test {
 
   // Checks the invariants of a batch, then completes it. False when there was nothing to do.
   bool step() {
-    const Batch batch = scheduler_->schedule();
+    const Batch batch = scheduler_->schedule(now_);
     if (batch.empty()) return false;
     check(batch);
     std::vector<SampledToken> drawn;
@@ -66,7 +69,8 @@ class SchedulerTest : public ::testing::Test {
       token.finite = !poisoned_.count(entry.sequence->id);
       drawn.push_back(token);
     }
-    scheduler_->complete(batch, drawn);
+    now_ += kStep;
+    scheduler_->complete(batch, drawn, now_);
     return true;
   }
 
@@ -111,17 +115,47 @@ class SchedulerTest : public ::testing::Test {
   std::set<RequestId> poisoned_;
   Sequence* last_added_ = nullptr;
   std::int64_t last_id_ = 0;
+  Scheduler::TimePoint now_{};
 };
+
+TEST_F(SchedulerTest, StampsWhenARequestIsScheduledAnsweredAndDone) {
+  make(100, 4, 1, 8);
+  const RequestId first = add(12, 3);  // two steps of prefill, two of decode
+  const RequestId second = add(4, 1);  // waits for the first to end
+  const auto begin = now_;
+  run_to_end();
+  ASSERT_TRUE(outcomes_[first].times && outcomes_[second].times);
+  const RequestTimes& early = *outcomes_[first].times;
+  EXPECT_EQ(early.scheduled, begin);
+  EXPECT_EQ(early.first_token, begin + 2 * kStep);
+  EXPECT_EQ(early.finished, begin + 4 * kStep);
+  const RequestTimes& late = *outcomes_[second].times;
+  EXPECT_EQ(late.scheduled, begin + 4 * kStep);
+  EXPECT_EQ(late.first_token, begin + 5 * kStep);
+  EXPECT_EQ(late.finished, begin + 5 * kStep);
+}
+
+TEST_F(SchedulerTest, APreemptedRequestKeepsItsFirstStamps) {
+  make(6, 4, 4, 64);
+  add(8, 12);
+  const RequestId young = add(8, 12);
+  const auto begin = now_;
+  run_to_end();
+  ASSERT_GT(scheduler_->num_preemptions(), 0);
+  EXPECT_EQ(outcomes_[young].times->scheduled, begin);
+  EXPECT_EQ(outcomes_[young].times->first_token, begin + kStep);
+  EXPECT_GT(outcomes_[young].times->finished, begin + 12 * kStep);
+}
 
 TEST_F(SchedulerTest, SplitsALongPromptByTheTokenBudget) {
   make(100, 4, 4, 8);
   const RequestId id = add(20, 2);
   for (const std::int64_t expected : {8, 8, 4}) {
-    const Batch batch = scheduler_->schedule();
+    const Batch batch = scheduler_->schedule(now_);
     EXPECT_EQ(batch.inputs.num_tokens(), expected);
     EXPECT_EQ(batch.sequences[0].samples, expected == 4);
     std::vector<SampledToken> drawn(batch.sampling.size());
-    scheduler_->complete(batch, drawn);
+    scheduler_->complete(batch, drawn, now_);
   }
   run_to_end();
   EXPECT_EQ(outcomes_[id].tokens.size(), 2U);
@@ -134,11 +168,11 @@ TEST_F(SchedulerTest, ALongPrefillNeverHoldsUpADecode) {
   ASSERT_TRUE(step());
   add(40, 1);
   for (int i = 0; i < 5; ++i) {
-    const Batch batch = scheduler_->schedule();
+    const Batch batch = scheduler_->schedule(now_);
     ASSERT_EQ(batch.sequences.size(), 2U);
     EXPECT_EQ(batch.sequences[0].num_new, 1);
     EXPECT_EQ(batch.sequences[1].num_new, 7);
-    scheduler_->complete(batch, std::vector<SampledToken>(batch.sampling.size()));
+    scheduler_->complete(batch, std::vector<SampledToken>(batch.sampling.size()), now_);
   }
 }
 
@@ -182,7 +216,7 @@ TEST_F(SchedulerTest, WaitsForAStateSlot) {
 TEST_F(SchedulerTest, RunsWithoutStateSlotsWhenTheModelHasNone) {
   make(100, 0, 2, 64);
   add(4, 3);
-  const Batch batch = scheduler_->schedule();
+  const Batch batch = scheduler_->schedule(now_);
   EXPECT_TRUE(batch.inputs.slots.empty());
 }
 
@@ -227,9 +261,9 @@ TEST_F(SchedulerTest, BansStopTokensUntilMinTokensAreReached) {
   scheduler_->add(std::move(sequence));
   std::vector<std::size_t> banned;
   for (int i = 0; i < 4; ++i) {
-    const Batch batch = scheduler_->schedule();
+    const Batch batch = scheduler_->schedule(now_);
     banned.push_back(batch.sampling[0].banned.size());
-    scheduler_->complete(batch, std::vector<SampledToken>(1));
+    scheduler_->complete(batch, std::vector<SampledToken>(1), now_);
   }
   EXPECT_EQ(banned, (std::vector<std::size_t>{2, 2, 0, 0}));
 }
