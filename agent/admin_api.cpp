@@ -119,7 +119,8 @@ HttpReply AdminApi::dispatch(const HttpRequest& request) {
     if (route.path != request.path) continue;
     known_path = true;
     if (route.method != request.method) continue;
-    if (!route.open && services_.token && !common::has_bearer_token(request, *services_.token)) {
+    const bool open = route.open || (services_.open_metrics && route.path == "/metrics");
+    if (!open && services_.token && !common::has_bearer_token(request, *services_.token)) {
       throw Error(Code::kUnauthenticated, "no or wrong admin token; send the header Authorization: Bearer <token>");
     }
     return (this->*route.handler)(request);

@@ -23,6 +23,7 @@ struct AdminServices {
   common::WorkerPool& control;  // for calls that wait, such as a placement
   std::int32_t pod_index = 0;
   std::optional<std::string> token;  // absent: no authentication
+  bool open_metrics = false;         // /metrics needs no token
 };
 
 class AdminApi {

@@ -21,6 +21,7 @@ std::string read_role(const RequestFields& fields) {
 engine::ContentPart read_part(const Json& json, const std::string& path) {
   const RequestFields part(json, path);
   const std::string type = part.text("type").value_or("text");
+  if (type == "refusal") return {.kind = engine::ContentPart::Kind::kText, .text = part.required_text("refusal")};
   if (type != "text" && type != "input_text") {
     throw bad_request(part.param("type"),
                       part.param("type") + " is \"" + type.substr(0, 60) + "\"; this server accepts \"text\" only",

@@ -115,6 +115,7 @@ ChatRequest parse_chat_request(const Json& body, const ModelLimits& limits) {
   const auto current = fields.integer("max_completion_tokens", 1, kMost);
   request.generation.max_tokens = current ? current : deprecated;
   request.include_reasoning = fields.flag("include_reasoning").value_or(true);
+  request.generation.unknown_fields = fields.unread();
   return request;
 }
 

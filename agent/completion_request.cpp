@@ -62,6 +62,7 @@ CompletionRequest parse_completion_request(const Json& body, const ModelLimits& 
     throw bad_request("echo", "echo with logprobs needs log-probabilities of the prompt; use one of the two",
                       "unsupported_parameter");
   }
+  request.generation.unknown_fields = fields.unread();
   return request;
 }
 

@@ -157,9 +157,23 @@ constexpr Unsupported kUnsupported[] = {
     {"spaces_between_special_tokens", "true", is_true},
 };
 
+// They say who asks, how to store, bill, cache or rank: nothing that changes the answer here.
+constexpr std::string_view kWithoutEffect[] = {"user",
+                                               "metadata",
+                                               "store",
+                                               "service_tier",
+                                               "safety_identifier",
+                                               "prompt_cache_key",
+                                               "prompt_cache_retention",
+                                               "verbosity",
+                                               "priority",
+                                               "cache_salt",
+                                               "request_id"};
+
 }  // namespace
 
 void refuse_unsupported_fields(const RequestFields& fields) {
+  for (const std::string_view key : kWithoutEffect) fields.find(key);
   for (const Unsupported& entry : kUnsupported) {
     const Json* value = fields.find(entry.key);
     if (value == nullptr || entry.harmless(*value)) continue;

@@ -32,6 +32,7 @@ struct GenerationRequest {
   bool include_stop_str_in_output = false;
   bool skip_special_tokens = true;
   bool return_token_ids = false;
+  std::vector<std::string> unknown_fields;  // ignored
 };
 
 // The fields that both routes share, except logprobs and the maximum of tokens. Throws ApiError; 404 for a wrong model
@@ -45,8 +46,8 @@ engine::SamplingParams default_sampling_params(const std::string& generation_con
 // Absent is fine; a name other than the served one is 404.
 void check_model_name(const RequestFields& fields, const ModelLimits& limits);
 
-// Refuses what the API knows and this server cannot do, naming what is accepted instead. Fields nobody knows are
-// ignored.
+// Refuses what the API knows and this server cannot do, naming what is accepted instead. Fields that only matter to
+// other servers' bookkeeping (user, store, ...) are accepted without effect.
 void refuse_unsupported_fields(const RequestFields& fields);
 
 }  // namespace millrace::agent

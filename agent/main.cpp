@@ -34,6 +34,8 @@ struct Flags {
   int port = -1;
   int admin_port = -1;
   bool standalone = false;
+  bool open_metrics = false;
+  std::vector<std::string> cors_origins;
 };
 
 void add_flags(CLI::App& app, Flags& flags) {
@@ -55,6 +57,8 @@ void add_flags(CLI::App& app, Flags& flags) {
                  "Overrides the configuration; default: the folder's name");
   app.add_option("--port", flags.port, "Overrides the configuration")->check(CLI::Range(0, 65535));
   app.add_option("--admin-port", flags.admin_port, "Overrides the configuration")->check(CLI::Range(0, 65535));
+  app.add_option("--cors-origin", flags.cors_origins, "Origin of web pages that may call the API, or *; repeatable");
+  app.add_flag("--open-metrics", flags.open_metrics, "Serve /metrics without the admin token");
   app.add_option("--log-level", flags.log_level, "debug, info, warn or error")->capture_default_str();
   app.add_option("--log-format", flags.log_format, "text or json")->capture_default_str();
   app.callback([&flags, config] {
@@ -80,6 +84,8 @@ AgentOptions to_options(const Flags& flags) {
   if (!flags.served_model_name.empty()) options.config.served_model_name = flags.served_model_name;
   if (flags.port >= 0) options.config.port = static_cast<std::uint16_t>(flags.port);
   if (flags.admin_port >= 0) options.config.admin_port = static_cast<std::uint16_t>(flags.admin_port);
+  if (flags.open_metrics) options.config.open_metrics = true;
+  if (!flags.cors_origins.empty()) options.config.cors_origins = flags.cors_origins;
   options.model_directory = flags.model;
   options.bind = flags.bind;
   options.pod_index = flags.pod_index;

@@ -2,6 +2,7 @@
 
 #include <chrono>
 
+#include "agent/answer_headers.h"
 #include "agent/answer_json.h"
 #include "agent/generation.h"
 #include "agent/generation_plan.h"
@@ -77,6 +78,12 @@ const OpenAiApi::Route OpenAiApi::kRoutes[] = {
 OpenAiApi::OpenAiApi(OpenAiServices services) : services_(std::move(services)), started_(unix_seconds()) {}
 
 HttpReply OpenAiApi::handle(HttpRequest request) {
+  common::HttpHeaders headers = cors_headers(services_.cors_origins, request);
+  headers.emplace_back("X-Request-Id", request_id(request));
+  return with_headers(answer(std::move(request)), std::move(headers));
+}
+
+HttpReply OpenAiApi::answer(HttpRequest request) {
   HttpReply reply;
   std::string route = "other";
   const auto refusal = guarded([&] { reply = dispatch(std::move(request), route); });
@@ -103,16 +110,27 @@ HttpReply OpenAiApi::dispatch(HttpRequest request, std::string& route) {
     if (!candidate.open) check_key(request);
     return (this->*candidate.handler)(std::move(request));
   }
-  if (request.path.starts_with(kModelPrefix) && method == "GET") {
+  if (request.path.starts_with(kModelPrefix)) {
+    route = "/v1/models/{model}";
+    if (method != "GET") return wrong_method(request, "GET");
     check_key(request);
-    return model(request.path.substr(kModelPrefix.size()));
+    return model(std::string_view(request.path).substr(kModelPrefix.size()));
   }
-  if (!allowed.empty()) {
-    HttpResponse response = error_response(405, request.method + " is not allowed here; use " + allowed);
-    response.headers.emplace_back("Allow", allowed);
-    return response;
-  }
+  if (!allowed.empty()) return wrong_method(request, allowed);
   throw not_found("there is no " + request.method.substr(0, 20) + " " + request.path.substr(0, 200));
+}
+
+// OPTIONS is answered wherever something is, also for the preflight requests of browsers, which carry no key.
+HttpReply OpenAiApi::wrong_method(const HttpRequest& request, const std::string& allowed) const {
+  HttpResponse response;
+  if (request.method == "OPTIONS") {
+    response.status = 204;
+    response.content_type.clear();
+  } else {
+    response = error_response(405, request.method.substr(0, 20) + " is not allowed here; use " + allowed);
+  }
+  response.headers.emplace_back("Allow", allowed + ", OPTIONS");
+  return response;
 }
 
 void OpenAiApi::check_key(const HttpRequest& request) const {
@@ -148,28 +166,30 @@ HttpReply OpenAiApi::version(HttpRequest) {
 }
 
 HttpReply OpenAiApi::models(HttpRequest) {
-  std::int64_t max_model_len = 0;
-  services_.slot.use([&](engine::Engine& engine) { max_model_len = engine.info().max_model_len; });
-  return json_response({{"object", "list"}, {"data", Json::array({Json::parse(model_card(max_model_len))})}});
+  return json_response({{"object", "list"}, {"data", Json::array({model_card()})}});
 }
 
-HttpReply OpenAiApi::model(const std::string& name) {
+HttpReply OpenAiApi::model(std::string_view encoded_name) {
+  const std::string name = common::percent_decode(encoded_name);
   if (name != services_.served_model_name) {
     throw not_found("the model \"" + name.substr(0, 200) + "\" does not exist; this server has \"" +
                         services_.served_model_name + "\"",
                     "model", "model_not_found");
   }
-  return json_response(Json::parse(model_card(limits().max_model_len)));
+  return json_response(model_card());
 }
 
-std::string OpenAiApi::model_card(std::int64_t max_model_len) const {
-  return dump({{"id", services_.served_model_name},
-               {"object", "model"},
-               {"created", started_},
-               {"owned_by", "millrace"},
-               {"root", services_.served_model_name},
-               {"parent", nullptr},
-               {"max_model_len", max_model_len}});
+// The length is known once an engine runs.
+Json OpenAiApi::model_card() const {
+  Json max_model_len = nullptr;
+  services_.slot.use([&](engine::Engine& engine) { max_model_len = engine.info().max_model_len; });
+  return {{"id", services_.served_model_name},
+          {"object", "model"},
+          {"created", started_},
+          {"owned_by", "millrace"},
+          {"root", services_.served_model_name},
+          {"parent", nullptr},
+          {"max_model_len", max_model_len}};
 }
 
 // Admission comes first: overload is answered before anything is parsed or tokenised.
@@ -202,13 +222,17 @@ HttpReply OpenAiApi::generate(HttpRequest request, Plan plan) {
 
 HttpReply OpenAiApi::chat_completions(HttpRequest request) {
   return generate(std::move(request), [this](const Json& body, const ModelLimits& model_limits) {
-    return plan_chat(parse_chat_request(body, model_limits), services_.text, model_limits, stamp("chatcmpl-"));
+    ChatRequest chat = parse_chat_request(body, model_limits);
+    unknown_fields_.log(chat.generation.unknown_fields);
+    return plan_chat(std::move(chat), services_.text, model_limits, stamp("chatcmpl-"));
   });
 }
 
 HttpReply OpenAiApi::completions(HttpRequest request) {
   return generate(std::move(request), [this](const Json& body, const ModelLimits& model_limits) {
-    return plan_completion(parse_completion_request(body, model_limits), services_.text, model_limits, stamp("cmpl-"));
+    CompletionRequest completion = parse_completion_request(body, model_limits);
+    unknown_fields_.log(completion.generation.unknown_fields);
+    return plan_completion(std::move(completion), services_.text, model_limits, stamp("cmpl-"));
   });
 }
 
@@ -227,7 +251,9 @@ HttpReply OpenAiApi::later(HttpRequest request, Answer answer) {
           writer->respond(std::move(response));
         },
         kMaxQueuedSmallJobs);
-    if (!taken) writer->respond(error_response(overloaded("too many requests wait; try again later")));
+    if (taken) return;
+    services_.metrics.answered(route, 429);
+    writer->respond(error_response(overloaded("too many requests wait; try again later")));
   });
 }
 

@@ -11,6 +11,7 @@
 #include "agent/generation_request.h"
 #include "agent/metrics.h"
 #include "agent/model_text.h"
+#include "agent/unknown_fields.h"
 #include "common/http.h"
 #include "common/worker_pool.h"
 
@@ -27,6 +28,7 @@ struct OpenAiServices {
   std::string served_model_name;
   std::string version;
   std::optional<std::string> api_key;
+  std::vector<std::string> cors_origins;        // "*": any; empty: none
   std::function<std::string()> unready_reason;  // empty when requests can be served
 };
 
@@ -42,7 +44,7 @@ class OpenAiApi {
   static const Route kRoutes[];
 
   common::HttpReply models(common::HttpRequest request);
-  common::HttpReply model(const std::string& name);
+  common::HttpReply model(std::string_view encoded_name);
   common::HttpReply health(common::HttpRequest request);
   common::HttpReply version(common::HttpRequest request);
   common::HttpReply chat_completions(common::HttpRequest request);
@@ -50,17 +52,20 @@ class OpenAiApi {
   common::HttpReply tokenize(common::HttpRequest request);
   common::HttpReply detokenize(common::HttpRequest request);
 
+  common::HttpReply answer(common::HttpRequest request);
   common::HttpReply dispatch(common::HttpRequest request, std::string& route);
+  common::HttpReply wrong_method(const common::HttpRequest& request, const std::string& allowed) const;
   template <typename Plan>
   common::HttpReply generate(common::HttpRequest request, Plan plan);
   template <typename Answer>
   common::HttpReply later(common::HttpRequest request, Answer answer);
   ModelLimits limits() const;  // throws ApiError (503) without an engine
   void check_key(const common::HttpRequest& request) const;
-  std::string model_card(std::int64_t max_model_len) const;
+  Json model_card() const;
 
   const OpenAiServices services_;
   const std::int64_t started_;  // Unix seconds
+  UnknownFields unknown_fields_;
 };
 
 }  // namespace millrace::agent

@@ -56,6 +56,7 @@ RequestFields::RequestFields(const Json& object, std::string path) : object_(obj
 }
 
 const Json* RequestFields::find(std::string_view key) const {
+  if (path_.empty()) asked_.emplace(key);
   const auto it = object_.find(std::string(key));
   return it == object_.end() || it->is_null() ? nullptr : &*it;
 }
@@ -115,6 +116,14 @@ const Json& RequestFields::required_array(std::string_view key, std::size_t max_
     throw bad_request(param(key), param(key) + " is missing or empty; expected an array", "missing_required_parameter");
   }
   return *value;
+}
+
+std::vector<std::string> RequestFields::unread() const {
+  std::vector<std::string> keys;
+  for (const auto& [key, value] : object_.items()) {
+    if (!asked_.contains(key)) keys.push_back(key);
+  }
+  return keys;
 }
 
 std::string RequestFields::param(std::string_view key) const {

@@ -6,6 +6,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -41,6 +42,9 @@ class RequestFields {
   std::string required_text(std::string_view key) const;
   const Json& required_array(std::string_view key, std::size_t max_items) const;
 
+  // The fields of the body that nobody has looked for.
+  std::vector<std::string> unread() const;
+
   std::string param(std::string_view key) const;
   std::string param(std::string_view key, std::size_t index) const;
 
@@ -50,6 +54,7 @@ class RequestFields {
  private:
   const Json& object_;
   std::string path_;
+  mutable std::set<std::string, std::less<>> asked_;  // of the body; empty for objects inside
 };
 
 // The error for a value anywhere in the body.

@@ -4,6 +4,24 @@
 #include "common/json_fields.h"
 
 namespace millrace::common {
+namespace {
+
+std::vector<std::string> read_origins(JsonFields& fields) {
+  std::vector<std::string> origins;
+  const nlohmann::json* list = fields.array("cors_origins");
+  if (list == nullptr) return origins;
+  for (const nlohmann::json& item : *list) {
+    const std::string origin = item.is_string() ? item.get<std::string>() : "";
+    if (origin != "*" && (origin.find("://") == std::string::npos || origin.ends_with('/'))) {
+      throw Error(Code::kInvalidArgument, fields.name("cors_origins") + " has the item " + item.dump() +
+                                              "; expected origins such as \"https://chat.example.com\", or \"*\"");
+    }
+    origins.push_back(origin);
+  }
+  return origins;
+}
+
+}  // namespace
 
 void to_json(nlohmann::json& json, const AgentConfig& value) {
   json = {{"served_model_name", value.served_model_name},
@@ -19,6 +37,9 @@ void to_json(nlohmann::json& json, const AgentConfig& value) {
           {"cache_bytes", value.cache_bytes},
           {"expert_slots", value.expert_slots},
           {"drain_timeout_seconds", value.drain_timeout_seconds}};
+  // Agents refuse keys that they do not know; those of an earlier version know these not.
+  if (value.open_metrics) json["open_metrics"] = true;
+  if (!value.cors_origins.empty()) json["cors_origins"] = value.cors_origins;
 }
 
 void from_json(const nlohmann::json& json, AgentConfig& value) {
@@ -37,7 +58,9 @@ void from_json(const nlohmann::json& json, AgentConfig& value) {
       .read("cache_bytes", read.cache_bytes, std::int64_t{1} << 20)
       .read("expert_slots", read.expert_slots, 0)
       .read("drain_timeout_seconds", read.drain_timeout_seconds, 0, 86400)
-      .no_others();
+      .read("open_metrics", read.open_metrics);
+  read.cors_origins = read_origins(fields);
+  fields.no_others();
   value = read;
 }
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
+#include <vector>
 
 namespace millrace::common {
 
@@ -27,6 +28,8 @@ struct AgentConfig {
   std::int64_t cache_bytes = std::int64_t{512} << 20;
   std::int32_t expert_slots = 0;
   std::int32_t drain_timeout_seconds = 300;
+  bool open_metrics = false;  // /metrics needs no admin token; where a NetworkPolicy or the like guards the port
+  std::vector<std::string> cors_origins;  // web pages that may call the API: origins, or "*"; empty: none
 };
 
 void to_json(nlohmann::json& json, const AgentConfig& value);

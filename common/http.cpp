@@ -1,6 +1,7 @@
 #include "common/http.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cstdio>
 
 namespace millrace::common {
@@ -29,6 +30,19 @@ std::string_view find_header(const HttpHeaders& headers, std::string_view name) 
     if (equal_without_case(key, name)) return value;
   }
   return {};
+}
+
+std::string percent_decode(std::string_view text) {
+  std::string decoded;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    unsigned char byte = 0;
+    const std::string_view digits = text.substr(std::min(i + 1, text.size()), 2);
+    const auto read = std::from_chars(digits.data(), digits.data() + digits.size(), byte, 16);
+    const bool escape = text[i] == '%' && digits.size() == 2 && read.ptr == digits.data() + 2;
+    decoded += escape ? static_cast<char>(byte) : text[i];
+    if (escape) i += 2;
+  }
+  return decoded;
 }
 
 std::string_view http_reason(int status) {

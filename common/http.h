@@ -59,6 +59,9 @@ using HttpDeferred = std::function<void(std::shared_ptr<HttpWriter>)>;
 using HttpReply = std::variant<HttpResponse, HttpDeferred>;
 using HttpHandler = std::function<HttpReply(HttpRequest)>;
 
+// %41 is A; what is not of that form stays as it is.
+std::string percent_decode(std::string_view text);
+
 std::string_view http_reason(int status);
 
 // The bytes of an answer. Line breaks inside header values are dropped.

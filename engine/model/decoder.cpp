@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cassert>
+#include <functional>
+#include <utility>
 
 #include "common/error.h"
 #include "engine/model/shard.h"
@@ -43,6 +45,7 @@ Decoder::Decoder(ModelConfig config, std::unique_ptr<WeightSource> source, const
       max_tokens_(options.max_tokens),
       max_logit_rows_(options.max_logit_rows),
       source_(std::move(source)),
+      max_tokens_counted_(options.max_tokens_counted),
       buffers_(backend, config_, options) {
   Progress progress(options.on_progress, things_to_read(config_, layout_));
   const std::function<void()> advance = [&progress] { progress.advance(); };
@@ -50,6 +53,7 @@ Decoder::Decoder(ModelConfig config, std::unique_ptr<WeightSource> source, const
   if (!config_.is_moe()) return;
   experts_ = std::make_unique<ExpertStore>(*source_, config_, layout_, options.expert_slots, backend_, advance);
   expert_counts_ = backend_.allocate(config_.num_layers(), config_.moe.num_experts, DType::kI32);
+  expert_totals_.assign(static_cast<std::size_t>(config_.num_layers() * config_.moe.num_experts), 0);
 }
 
 KvCacheShape Decoder::kv_cache_shape(std::int64_t blocks, std::int64_t block_size) const {
@@ -64,6 +68,10 @@ Tensor Decoder::forward(const StepInputs& inputs, KvCache& kv, StateCache* state
   const std::int64_t tokens = inputs.num_tokens();
   assert(tokens > 0 && tokens <= max_tokens_);
   assert(static_cast<std::int64_t>(inputs.logit_rows.size()) <= max_logit_rows_);
+  if (experts_) {
+    if (tokens_counted_ + tokens > max_tokens_counted_) move_expert_counts();
+    tokens_counted_ += tokens;
+  }
   Step step{tokens, kv, states};
   step.residual = buffers_.residual.view(tokens, config_.hidden);
   step.normed = buffers_.normed.view(tokens, config_.hidden);
@@ -186,11 +194,16 @@ void Decoder::commit_placement() {
 
 std::vector<std::int64_t> Decoder::take_expert_counts() {
   if (!experts_) return {};
-  const auto size = static_cast<std::size_t>(config_.num_layers() * config_.moe.num_experts);
-  std::vector<std::int32_t> counts(size);
+  move_expert_counts();
+  return std::exchange(expert_totals_, std::vector<std::int64_t>(expert_totals_.size()));
+}
+
+void Decoder::move_expert_counts() {
+  std::vector<std::int32_t> counts(expert_totals_.size());
   backend_.download(expert_counts_.view, counts.data());
-  backend_.upload(expert_counts_.view, std::vector<std::int32_t>(size).data());
-  return {counts.begin(), counts.end()};
+  backend_.upload(expert_counts_.view, std::vector<std::int32_t>(counts.size()).data());
+  std::transform(counts.begin(), counts.end(), expert_totals_.begin(), expert_totals_.begin(), std::plus<>());
+  tokens_counted_ = 0;
 }
 
 }  // namespace millrace::engine

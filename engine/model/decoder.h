@@ -46,6 +46,7 @@ class Decoder : public Model {
   void mix_delta(const DeltaWeights& weights, Step& step);
   void feed_forward(const MlpWeights& weights, const Step& step, const Tensor& out);
   void route_to_experts(const MoeWeights& weights, std::int64_t layer, const Step& step);
+  void move_expert_counts();
   void finish_layer(std::int64_t layer, const Step& step);
   Tensor output_logits(const StepInputs& inputs, const Step& step);
   void sum_over_ranks(const Tensor& x);
@@ -61,7 +62,10 @@ class Decoder : public Model {
   ModelWeights weights_;
   std::unique_ptr<ExpertStore> experts_;  // null in dense models
   ExpertPlacement no_placement_;
-  DeviceTensor expert_counts_;  // I32 (layers, experts)
+  DeviceTensor expert_counts_;               // I32 (layers, experts)
+  std::vector<std::int64_t> expert_totals_;  // (layers, experts): counts that were moved out of expert_counts_
+  std::int64_t max_tokens_counted_;
+  std::int64_t tokens_counted_ = 0;  // in expert_counts_
   Activations buffers_;
   std::function<void(std::int64_t, const Tensor&)> probe_;
 };

@@ -34,9 +34,11 @@ std::string validate_layout(const ModelConfig& config, int size, int expert_para
 
 struct ModelOptions {
   RankLayout layout;
-  std::int64_t max_tokens = 0;              // rows of one step
-  std::int64_t max_logit_rows = 0;          // logit rows of one step
-  std::int32_t expert_slots = 0;            // physical slots per expert rank and layer; 0: the minimum
+  std::int64_t max_tokens = 0;      // rows of one step
+  std::int64_t max_logit_rows = 0;  // logit rows of one step
+  std::int32_t expert_slots = 0;    // physical slots per expert rank and layer; 0: the minimum
+  // The device counts in 32 bits: after so many tokens the counts are moved into 64 bits.
+  std::int64_t max_tokens_counted = std::int64_t{1} << 30;
   std::function<void(double)> on_progress;  // 0..1 while loading; may be empty
 };
 

@@ -55,6 +55,7 @@ struct OutputParser::State {
   MarkupMatch match_call(std::string_view text) const;
   MarkupMatch match_bare_call(std::string_view text) const;
   void begin_call();
+  void end_false_call(bool arguments_began);
   void finish_call(bool truncated);
 
   const ToolSet& tools_;
@@ -195,12 +196,26 @@ std::size_t OutputParser::State::call(std::string_view text, bool last) {
   } else if (auto* json = std::get_if<JsonCall>(&call_)) {
     n = json->consume(text, sink_);
     done = json->done();
+    if (done && (!json->is_call() || json->is_open())) {
+      end_false_call(json->is_open());
+      return n;
+    }
   }
   if (done) {
     call_ = std::monostate();
     mode_ = Mode::kAfterCall;
   }
   return n;
+}
+
+// What looked like a call is not, or not any more, JSON: what follows is text. A call whose arguments broke off stays
+// the last one, because nobody can execute it.
+void OutputParser::State::end_false_call(bool arguments_began) {
+  call_ = std::monostate();
+  mode_ = Mode::kContent;
+  if (!arguments_began) return;
+  open_call_ = true;
+  options_.parse_tool_calls = false;
 }
 
 std::size_t OutputParser::State::after_call(std::string_view text, bool last) {
@@ -268,7 +283,8 @@ void OutputParser::State::finish_call(bool truncated) {
     if (!truncated) xml->end_of_answer(sink_);
     open_call_ = !xml->done();
   } else if (auto* json = std::get_if<JsonCall>(&call_)) {
-    sink_.content(std::string(kStartCall) + json->raw());
+    if (!json->is_call()) sink_.content(std::string(kStartCall) + json->raw());
+    open_call_ = json->is_open();
   }
 }
 

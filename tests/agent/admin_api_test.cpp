@@ -74,6 +74,24 @@ TEST(AdminApi, OnlyTheKubeletNeedsNoToken) {
   EXPECT_FALSE(f.admission.draining());
 }
 
+TEST(AdminApi, MetricsCanBeOpenWithoutOpeningAnythingElse) {
+  AdminFixture f;
+  AdminApi open({.group = f.group,
+                 .slot = f.slot,
+                 .admission = f.admission,
+                 .metrics = f.metrics,
+                 .control = f.control,
+                 .pod_index = 0,
+                 .token = "secret",
+                 .open_metrics = true});
+  const auto status = [&open](const std::string& path) {
+    return std::get<HttpResponse>(open.handle({.method = "GET", .path = path, .query = "", .headers = {}, .body = ""}))
+        .status;
+  };
+  EXPECT_EQ(status("/metrics"), 200);
+  EXPECT_EQ(status("/admin/v1/status"), 401);
+}
+
 TEST(AdminApi, BecomesReadyWithItsGroup) {
   AdminFixture f;
   EXPECT_THAT(f.call("GET", "/readyz").body, HasSubstr("WaitingForGroup"));

@@ -103,6 +103,23 @@ TEST(Agent, AnswersOverloadWithoutWaitingForTheEngine) {
   EXPECT_EQ(first.get().status, 200);
 }
 
+TEST(Agent, AnswersOverloadWhileTheEngineHangs) {
+  AgentFixture f(says("x"), 2, 1);
+  f.fake->block();
+  std::vector<std::future<HttpResponse>> accepted;
+  for (int i = 0; i < 3; ++i) accepted.push_back(std::async(std::launch::async, [&] { return http_call(f.chat()); }));
+  ASSERT_TRUE(f.fake->wait_for_blocked(2)) << "as many as the threads that submit";
+  const auto deadline = std::chrono::steady_clock::now() + kPatience;
+  while (f.status()["in_flight"] != 3 && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+  for (int i = 0; i < 20; ++i) {
+    const auto refused = http_call(f.chat());
+    EXPECT_EQ(refused.status, 429);
+    EXPECT_EQ(common::find_header(refused.headers, "Retry-After"), "1");
+  }
+  f.fake->release();
+  for (auto& answer : accepted) EXPECT_EQ(answer.get().status, 200);
+}
+
 TEST(Agent, AClientThatHangsUpFreesItsPlace) {
   AgentFixture f(says("one two three"));
   f.fake->hold_after(1);

@@ -74,7 +74,8 @@ void RecordingWriter::disconnect() {
   callback();
 }
 
-ApiFixture::ApiFixture(FakeEngine::Script script, std::optional<std::string> api_key, std::int64_t limit)
+ApiFixture::ApiFixture(FakeEngine::Script script, std::optional<std::string> api_key, std::int64_t limit,
+                       std::vector<std::string> cors_origins)
     : admission(limit),
       api({.text = tiny_text(),
            .slot = slot,
@@ -85,6 +86,7 @@ ApiFixture::ApiFixture(FakeEngine::Script script, std::optional<std::string> api
            .served_model_name = kModelName,
            .version = "test",
            .api_key = std::move(api_key),
+           .cors_origins = std::move(cors_origins),
            .unready_reason = [this] { return unready; }}) {
   auto made = std::make_unique<FakeEngine>(std::move(script));
   engine = made.get();

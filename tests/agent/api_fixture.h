@@ -51,7 +51,7 @@ class RecordingWriter : public common::HttpWriter {
 
 struct ApiFixture {
   explicit ApiFixture(FakeEngine::Script script, std::optional<std::string> api_key = std::nullopt,
-                      std::int64_t limit = 8);
+                      std::int64_t limit = 8, std::vector<std::string> cors_origins = {});
 
   common::HttpResponse call(const std::string& method, const std::string& path, const std::string& body = "",
                             common::HttpHeaders headers = {});

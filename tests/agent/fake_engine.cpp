@@ -36,7 +36,11 @@ FakeEngine::~FakeEngine() {
 }
 
 FakeEngine::Submitted FakeEngine::submit(engine::Request request, engine::TokenSink sink) {
-  const std::lock_guard lock(mutex_);
+  std::unique_lock lock(mutex_);
+  ++blocked_;
+  changed_.notify_all();
+  changed_.wait(lock, [this] { return !blocking_; });
+  --blocked_;
   if (!failure_.empty()) throw common::Error(common::Code::kUnavailable, failure_);
   if (live_.size() >= max_live_) return {};
   const auto id = engine::RequestId{next_id_++};
@@ -106,8 +110,14 @@ void FakeEngine::hold_after(std::size_t events) {
   hold_after_ = events;
 }
 
+void FakeEngine::block() {
+  const std::lock_guard lock(mutex_);
+  blocking_ = true;
+}
+
 void FakeEngine::release() {
   const std::lock_guard lock(mutex_);
+  blocking_ = false;
   hold_after_ = std::numeric_limits<std::size_t>::max();
   changed_.notify_all();
 }
@@ -139,6 +149,11 @@ bool FakeEngine::wait_for_cancel() {
 bool FakeEngine::wait_for_requests(std::size_t count) {
   std::unique_lock lock(mutex_);
   return changed_.wait_for(lock, kPatience, [&] { return requests_.size() >= count; });
+}
+
+bool FakeEngine::wait_for_blocked(std::size_t count) {
+  std::unique_lock lock(mutex_);
+  return changed_.wait_for(lock, kPatience, [&] { return blocked_ >= count; });
 }
 
 bool FakeEngine::wait_for_tokens(std::int64_t count) {

@@ -35,13 +35,15 @@ class FakeEngine : public engine::Engine {
   // Controls. Any thread.
   void limit_live(std::size_t live);     // more are refused, as by a full queue
   void hold_after(std::size_t events);   // every request stops after so many events
-  void release();                        // no more holding
+  void block();                          // submit() does not return, as if the engine hung
+  void release();                        // no more holding or blocking
   void fail(const std::string& reason);  // as when a follower dies
 
   // Observations; the waits have a deadline.
   std::vector<engine::Request> requests() const;
   bool wait_for_cancel();  // of any request
   bool wait_for_requests(std::size_t count);
+  bool wait_for_blocked(std::size_t count);  // callers of submit()
   bool wait_for_tokens(std::int64_t count);  // handed to sinks
 
  private:
@@ -70,6 +72,8 @@ class FakeEngine : public engine::Engine {
   std::int64_t generated_ = 0;
   std::int64_t prompt_tokens_ = 0;
   bool stopping_ = false;
+  bool blocking_ = false;
+  std::size_t blocked_ = 0;
   std::thread thread_;
 };
 

@@ -244,7 +244,7 @@ TEST(OpenAiApi, UnknownPathsAndMethodsSaySo) {
   EXPECT_EQ(api.call("GET", "/v2").status, 404);
   const auto response = api.call("GET", kChat);
   EXPECT_EQ(response.status, 405);
-  EXPECT_EQ(common::find_header(response.headers, "Allow"), "POST");
+  EXPECT_EQ(common::find_header(response.headers, "Allow"), "POST, OPTIONS");
   EXPECT_EQ(api.call("POST", kChat, "{").status, 400);
   EXPECT_EQ(api.call("GET", "/health").status, 200);
   EXPECT_EQ(api.call("HEAD", "/v1/models").status, 200);

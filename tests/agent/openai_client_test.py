@@ -197,6 +197,48 @@ class ClientTest(unittest.TestCase):
                 return
         self.fail(f"still running: {status}")
 
+    def test_answers_carry_a_request_id(self):
+        self.assertTrue(self.chat()._request_id.startswith("req_"))
+        self.assertEqual(self.chat(extra_headers={"X-Request-Id": "mine-1"})._request_id, "mine-1")
+        with self.assertRaises(self.openai.BadRequestError) as caught:
+            self.chat(temperature=-1, extra_headers={"X-Request-Id": "mine-2"})
+        self.assertEqual(caught.exception.request_id, "mine-2")
+
+    def test_fields_for_other_servers_have_no_effect(self):
+        plain = self.chat()
+        answer = self.chat(user="me", metadata={"a": "b"}, store=True, service_tier="auto", parallel_tool_calls=True,
+                           max_completion_tokens=24, extra_body={"brand_new": 1})
+        self.assertEqual(answer.choices[0].message, plain.choices[0].message)
+
+    def test_a_stream_of_several_choices_keeps_them_apart(self):
+        texts = {0: "", 1: ""}
+        for chunk in self.chat(n=2, temperature=1.0, seed=5, stream=True):
+            for choice in chunk.choices:
+                delta = choice.delta
+                texts[choice.index] += (getattr(delta, "reasoning_content", None) or "") + (delta.content or "")
+        whole = self.chat(n=2, temperature=1.0, seed=5)
+        for choice in whole.choices:
+            said = (choice.message.reasoning_content or "") + (choice.message.content or "")
+            self.assertEqual(texts[choice.index], said)
+
+    def test_developer_messages_and_content_parts(self):
+        messages = [{"role": "developer", "content": "Be brief."},
+                    {"role": "user", "content": [{"type": "text", "text": "What is 12 + 30?"}]}]
+        same = [{"role": "system", "content": "Be brief."}, QUESTION[0]]
+        self.assertEqual(self.chat(messages=messages).choices[0].message, self.chat(messages=same).choices[0].message)
+
+    def test_what_needs_a_grammar_is_refused_by_name(self):
+        schema = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "object"}}}
+        named = {"type": "function", "function": {"name": "get_weather"}}
+        for param, fields in [
+            ("response_format", {"response_format": schema}),
+            ("tool_choice", {"tools": [TOOL], "tool_choice": "required"}),
+            ("tool_choice", {"tools": [TOOL], "tool_choice": named}),
+        ]:
+            with self.assertRaises(self.openai.BadRequestError) as caught:
+                self.chat(**fields)
+            self.assertEqual(caught.exception.param, param)
+
     def test_tokens_go_round(self):
         tokens = get_json(self.base + "/tokenize", {"prompt": "Hello"})["tokens"]
         text = get_json(self.base + "/detokenize", {"tokens": tokens})["prompt"]

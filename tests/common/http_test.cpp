@@ -28,6 +28,12 @@ TEST(HttpHeaders, AreFoundWithoutCase) {
   EXPECT_EQ(find_header(headers, "content"), "");
 }
 
+TEST(PercentDecode, LeavesAloneWhatIsNoEscape) {
+  EXPECT_EQ(percent_decode("Qwen%2FQwen3.5-9B"), "Qwen/Qwen3.5-9B");
+  EXPECT_EQ(percent_decode("100%25 %zz %4"), "100% %zz %4");
+  EXPECT_EQ(percent_decode("%"), "%");
+}
+
 TEST(Sse, EventsAreReadFromPiecesOfAnySize) {
   const std::string stream = ": comment\r\ndata: one\r\n\r\nevent: x\ndata:two\ndata: three\n\n" + format_sse("[DONE]");
   const std::vector<std::string> expected = {"one", "two\nthree", "[DONE]"};

@@ -222,6 +222,22 @@ TEST(ExpertCounts, CountEveryRoutedTokenOnceAndStartAgain) {
   });
 }
 
+// A follower's counts are taken by nobody: they must not overflow however long it runs.
+TEST(ExpertCounts, MoveOutOfTheDeviceBeforeTheyOverflow) {
+  const GoldenCase golden("moe_r1_text_only");
+  const TempDirectory directory;
+  golden.write_checkpoint(directory.path(), /*sharded=*/false);
+  const std::unique_ptr<Comm> comm = make_single_comm();
+  RunnerOptions options;
+  ModelRunner rarely(directory.path(), options, *comm);
+  options.max_tokens_counted = 6;  // moved in front of the second and the fourth prefill
+  ModelRunner often(directory.path(), options, *comm);
+  for (ModelRunner* runner : {&rarely, &often}) {
+    for (int i = 0; i < 4; ++i) runner->prefill(i, {1 + i, 2, 3, i == 2 ? 9 : 4});
+  }
+  EXPECT_EQ(often.model().take_expert_counts(), rarely.model().take_expert_counts());
+}
+
 TEST(ExpertCounts, ADenseModelHasNoneAndRefusesAPlacement) {
   const std::unique_ptr<Comm> comm = make_single_comm();
   ModelRunner runner(parse(tiny_dense()), 1, RunnerOptions{}, *comm);

@@ -36,6 +36,7 @@ ModelOptions ModelRunner::model_options() const {
   options.max_tokens = options_.max_tokens;
   options.max_logit_rows = options_.max_tokens;
   options.expert_slots = options_.expert_slots;
+  options.max_tokens_counted = options_.max_tokens_counted;
   return options;
 }
 
