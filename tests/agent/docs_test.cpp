@@ -5,6 +5,8 @@
 #include <regex>
 #include <set>
 
+#include "tests/paths.h"
+
 namespace millrace::agent {
 namespace {
 

@@ -132,6 +132,26 @@ TEST(OpenAiApi, FieldsWithoutEffectAreAccepted) {
   EXPECT_EQ(api.post(kChat, chat_body("Hi", fields)).status, 200);
 }
 
+TEST(OpenAiApi, ReturnsTokenIdsWhenAsked) {
+  ApiFixture api(says("one two"));
+  std::vector<engine::TokenId> expected = tiny_text().tokenizer.encode("one two");
+  expected.push_back(*tiny_text().tokenizer.token_to_id("<|im_end|>"));
+  const json body = {{"prompt", "x"}, {"return_token_ids", true}};
+  EXPECT_EQ(api.answer("/v1/completions", body)["choices"][0]["token_ids"], json(expected));
+  json streamed = json::array();
+  for (const json& event : api.events("/v1/completions", body)) {
+    for (const json& id : event["choices"][0].value("token_ids", json::array())) streamed.push_back(id);
+  }
+  EXPECT_EQ(streamed, json(expected));
+}
+
+TEST(OpenAiApi, ShowsSpecialTokensWhenAsked) {
+  ApiFixture api(says("one<|endoftext|>two"));
+  EXPECT_EQ(api.answer("/v1/completions", {{"prompt", "x"}})["choices"][0]["text"], "onetwo");
+  EXPECT_EQ(api.answer("/v1/completions", {{"prompt", "x"}, {"skip_special_tokens", false}})["choices"][0]["text"],
+            "one<|endoftext|>two");
+}
+
 TEST(OpenAiApi, OnlyTheFirstCallWithoutParallelToolCalls) {
   ApiFixture api(
       says("<tool_call>\n<function=f>\n</function>\n</tool_call>\n<tool_call>\n<function=g>\n</function>\n"

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "tests/agent/api_fixture.h"
+#include "tests/paths.h"
 
 namespace millrace::agent {
 namespace {
