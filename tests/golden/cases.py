@@ -27,8 +27,12 @@ def qwen3_5(
     fused=True,
     dtype="BF16",
     single="F32",
+    yarn=None,
 ):
-    """One Qwen3.5 case. nested: wrapper config and `model.language_model.`; fused: one tensor for all experts."""
+    """One Qwen3.5 case. nested: wrapper config and `model.language_model.`; fused: one tensor for all experts.
+
+    yarn: the original context; four times as much is then allowed.
+    """
     kind = "qwen3_5_moe" if experts else "qwen3_5"
     name = "Qwen3_5Moe" if experts else "Qwen3_5"
     text = {
@@ -57,6 +61,10 @@ def qwen3_5(
         "tie_word_embeddings": tied,
         "vocab_size": VOCAB,
     }
+    if yarn:
+        text["max_position_embeddings"] = 4 * yarn
+        scaling = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": yarn}
+        text["rope_parameters"] = ROPE | scaling
     if experts:
         text |= {"moe_intermediate_size": 32, "num_experts": experts, "num_experts_per_tok": top_k}
         text |= {"shared_expert_intermediate_size": 48}
@@ -192,6 +200,7 @@ def _qwen2_tensors(c, dtype):
 
 CASES = {
     "dense_r1_tied": qwen3_5(hk=2, hv=2, tied=True),
+    "dense_r1_yarn": qwen3_5(hk=1, hv=1, nq=2, nkv=1, tied=True, nested=False, yarn=64),
     "dense_r2_tied_bf16_decay": qwen3_5(hk=2, hv=4, tied=True, single="BF16"),
     "dense_r2_text_only_f32": qwen3_5(hk=2, hv=4, nested=False, dtype="F32"),
     "dense_r3": qwen3_5(hk=2, hv=6, nq=6, nkv=2),
