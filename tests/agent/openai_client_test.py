@@ -197,6 +197,19 @@ class ClientTest(unittest.TestCase):
                 return
         self.fail(f"still running: {status}")
 
+    def test_the_engine_measures_what_was_answered(self):
+        answer = self.chat(n=2, temperature=1.0, seed=3)
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.agent.admin_port}/metrics", timeout=60) as response:
+            lines = dict(line.rsplit(" ", 1) for line in response.read().decode().splitlines() if line[0] != "#")
+        labels = '{engine="0",model_name="tiny"}'
+        for phase in ("queue", "prefill", "decode", "inference"):
+            name = f"vllm:request_{phase}_time_seconds"
+            self.assertGreaterEqual(int(lines[f"{name}_count{labels}"]), 2)
+            self.assertGreater(float(lines[f"{name}_sum{labels}"]), 0)
+        generated = int(lines[f"vllm:generation_tokens_total{labels}"])
+        self.assertGreaterEqual(generated, answer.usage.completion_tokens)
+        self.assertGreaterEqual(int(lines[f"vllm:iteration_tokens_total_sum{labels}"]), generated)
+
     def test_answers_carry_a_request_id(self):
         self.assertTrue(self.chat()._request_id.startswith("req_"))
         self.assertEqual(self.chat(extra_headers={"X-Request-Id": "mine-1"})._request_id, "mine-1")

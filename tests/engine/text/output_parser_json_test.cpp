@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <nlohmann/json.hpp>
+#include <random>
 
 #include "engine/text/output_parser.h"
 
@@ -72,6 +74,15 @@ Stream stream(std::string_view text, std::size_t step) {
   return result;
 }
 
+// By kind and call.
+std::map<std::pair<int, int>, std::string> joined(const Stream& given) {
+  std::map<std::pair<int, int>, std::string> all;
+  for (const OutputDelta& delta : given.deltas) {
+    all[{static_cast<int>(delta.kind), delta.tool_index}] += delta.name + delta.text;
+  }
+  return all;
+}
+
 TEST(OutputParserJson, StreamsArgumentsAsTheyAreWritten) {
   const std::string_view text = R"(<tool_call>
 {"name": "f", "arguments": {"city": "Os\u006co", "n": [1, -2.5e3, true], "o": {"x": null}}}
@@ -107,19 +118,59 @@ TEST(OutputParserJson, AnyCutOfTheTextGivesTheSame) {
   };
   for (const std::string_view text : texts) {
     const Stream whole = stream(text, text.size());
-    // Joined by kind and call, piece by piece must be what the whole is.
-    const auto joined = [](const Stream& given) {
-      std::map<std::pair<int, int>, std::string> all;
-      for (const OutputDelta& delta : given.deltas) {
-        all[{static_cast<int>(delta.kind), delta.tool_index}] += delta.name + delta.text;
-      }
-      return all;
-    };
     for (const std::size_t step : {1, 2, 3, 7}) {
       const Stream pieces = stream(text, step);
       EXPECT_EQ(joined(pieces), joined(whole)) << text;
       EXPECT_EQ(pieces.open, whole.open) << text;
     }
+  }
+}
+
+TEST(OutputParserJson, ClosedCallsAreAlwaysJsonHoweverTheTextIsCut) {
+  const std::vector<std::string> words = {"{",
+                                          "}",
+                                          "[",
+                                          "]",
+                                          ":",
+                                          ", ",
+                                          "\"a\"",
+                                          "\"name\"",
+                                          "\"f\"",
+                                          "\"",
+                                          "\\",
+                                          "\\u00e9",
+                                          "\\ud83d",
+                                          "\\ude00",
+                                          "1",
+                                          "-",
+                                          "1e999",
+                                          "01",
+                                          "true",
+                                          "nul",
+                                          "null",
+                                          "\n",
+                                          "\x01",
+                                          "é",
+                                          "{\"x\":",
+                                          "[1, 2",
+                                          "</tool_call>",
+                                          "<tool_call>{\"name\": \"g\", \"arguments\": {"};
+  std::mt19937 random(31);
+  for (int round = 0; round < 20000; ++round) {
+    std::string text = round % 4 == 0 ? "<tool_call>{" : "<tool_call>\n{\"name\": \"f\", \"arguments\": {\"k\": ";
+    const std::size_t length = random() % 12;
+    for (std::size_t i = 0; i < length; ++i) text += words[random() % words.size()];
+    if (random() % 2 == 0) text += "}}\n</tool_call>";
+    const Stream whole = stream(text, text.size());
+    ASSERT_EQ(joined(stream(text, 1)), joined(whole)) << text;
+    ASSERT_EQ(joined(stream(text, 1 + random() % 9)), joined(whole)) << text;
+    std::vector<std::string> calls;
+    for (const OutputDelta& delta : whole.deltas) {
+      if (delta.kind == OutputDelta::Kind::kToolCallStart) calls.emplace_back();
+      if (delta.kind == OutputDelta::Kind::kToolCallArguments) calls.back() += delta.text;
+    }
+    if (whole.open) calls.pop_back();
+    for (const std::string& arguments : calls) ASSERT_TRUE(nlohmann::json::accept(arguments)) << text;
   }
 }
 
