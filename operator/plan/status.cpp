@@ -130,6 +130,7 @@ class Conditions {
 
   Cause first_cause() const {
     if (!input_.error.empty()) return {"ReconcileFailed", input_.error};
+    if (!input_.missing.empty()) return {"SecretMissing", input_.missing};
     for (const GroupState state : kBlockingOrder) {
       for (const GroupView& group : input_.observed.groups) {
         if (group_state(group) == state && counts_in(group)) return cause_of(group, state);
@@ -149,9 +150,9 @@ class Conditions {
   }
 
   bool stalled_on(const Cause& cause) const {
-    static const std::set<std::string> kHopeless{"CrashLoopBackOff", "ImagePullBackOff", "ErrImagePull",
-                                                 "InvalidImageName", "EngineFailed",     "CreateContainerConfigError",
-                                                 "ErrImageNeverPull"};
+    static const std::set<std::string> kHopeless{"CrashLoopBackOff",  "ImagePullBackOff", "ErrImagePull",
+                                                 "InvalidImageName",  "EngineFailed",     "CreateContainerConfigError",
+                                                 "ErrImageNeverPull", "SecretMissing"};
     return kHopeless.contains(cause.reason);
   }
 

@@ -26,6 +26,7 @@ struct StatusInput {
   std::string endpoint;
   Observed observed;
   std::string shortage;  // of the supply
+  std::string missing;   // what only a person can provide, and how; empty: nothing
   std::string error;     // why the last reconcile could not do its work; empty: it could
 };
 

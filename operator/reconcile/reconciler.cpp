@@ -7,6 +7,7 @@
 #include "operator/api/labels.h"
 #include "operator/kube/timestamp.h"
 #include "operator/plan/revision.h"
+#include "operator/reconcile/api_key.h"
 #include "operator/reconcile/compare.h"
 #include "operator/reconcile/observe.h"
 #include "operator/resources/admin_secret.h"
@@ -22,6 +23,7 @@ using common::Code;
 using std::chrono::milliseconds;
 
 constexpr milliseconds kLookAgainSoon{200};
+constexpr milliseconds kLookForSecret{3'000};  // Secrets are not watched
 // Field managers: one for each concern, so that each owns exactly its fields.
 constexpr const char* kStatusManager = "millrace-operator/status";
 constexpr const char* kRoutingManager = "millrace-operator/routing";
@@ -38,6 +40,12 @@ const PodView* find_pod(const Observed& observed, const std::string& name) {
     }
   }
   return nullptr;
+}
+
+bool all_routable(const Observed& observed, const Spec& spec) {
+  const auto& groups = observed.groups;
+  return groups.size() >= static_cast<std::size_t>(spec.replicas) &&
+         std::all_of(groups.begin(), groups.end(), [](const GroupView& group) { return group.routable(); });
 }
 
 }  // namespace
@@ -72,10 +80,13 @@ Result Reconciler::reconcile(const kube::ObjectKey& key) {
   status.endpoint = endpoint_url(parent);
   status.observed = outcome.observed;
   status.shortage = outcome.plan.supply.shortage;
+  status.missing = outcome.missing;
   status.error = outcome.error;
   write_status(*object, status);
   if (!outcome.error.empty()) throw common::Error(Code::kUnavailable, outcome.error);
-  return {outcome.stale ? kLookAgainSoon : outcome.plan.look_again};
+  if (outcome.stale) return {kLookAgainSoon};
+  const milliseconds again = outcome.plan.look_again;
+  return {outcome.missing.empty() || (again.count() > 0 && again < kLookForSecret) ? again : kLookForSecret};
 }
 
 void Reconciler::forget(const kube::ObjectKey& key) {
@@ -96,6 +107,7 @@ Reconciler::Outcome Reconciler::carry_out(const kube::Object& object, const Pare
       outcome.observed = observe(live_, object);
       outcome.plan = plan(parent.key.name, parent.spec, parent.revision, outcome.observed, options_.now());
     }
+    if (!all_routable(outcome.observed, parent.spec)) outcome.missing = api_key_problem(client_, parent);
     act(object, parent, outcome);
     remove_old_config_maps(parent, outcome.observed);
     watch_agents(parent, outcome, token);
@@ -235,7 +247,8 @@ void Reconciler::write_status(const kube::Object& object, const StatusInput& inp
   const Json status = status_of(input, object.at("/status"), options_.now());
   if (same_status(status, object.at("/status"))) return;
   kube::Object wanted(kube::kModelDeployment, object.key());
-  wanted.json()["metadata"]["uid"] = object.uid();
+  // Not of a later version, still less of another object of the name: whatever it was that changed leads to a new look.
+  wanted.json()["metadata"]["resourceVersion"] = object.resource_version();
   wanted.json()["status"] = status;
   kube::ApplyOptions options;
   options.subresource = "status";
@@ -243,7 +256,7 @@ void Reconciler::write_status(const kube::Object& object, const StatusInput& inp
   try {
     client_.apply(kube::kModelDeployment, wanted, options);
   } catch (const common::Error& error) {
-    if (!is_stale(error)) throw;  // deleted in the meantime
+    if (!is_stale(error)) throw;
   }
 }
 

@@ -42,7 +42,8 @@ class Reconciler {
     Observed observed;
     Plan plan;
     std::string error;
-    bool stale = false;  // something was not as observed: look again soon
+    std::string missing;  // that only a person can provide
+    bool stale = false;   // something was not as observed: look again soon
   };
 
   void forget(const kube::ObjectKey& key);

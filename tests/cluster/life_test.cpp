@@ -18,7 +18,7 @@ namespace {
 namespace kube = controller::kube;
 using kube::Json;
 using kube::Object;
-using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
 class Life : public SharedControlPlane {
@@ -225,6 +225,20 @@ TEST_F(Life, GoesOnWhenTheOperatorIsKilledInMidRollout) {
   EXPECT_GE(availability.extremes().fewest_routed, 2);
   EXPECT_LE(availability.extremes().most_groups, 3);
   EXPECT_EQ(nodes_->cut_requests(), cut);
+}
+
+TEST_F(Life, WaitsForTheSecretThatSomebodyHasToMakeAndSaysSo) {
+  apply("keyed",
+        {{"replicas", 1}, {"endpoint", {{"auth", {{"apiKeySecretRef", {{"name", "keys"}, {"key", "api-key"}}}}}}}});
+  ASSERT_TRUE(eventually([] { return condition("keyed", "Ready").value("reason", "") == "SecretMissing"; }));
+  EXPECT_THAT(condition("keyed", "Ready").value("message", ""),
+              HasSubstr("kubectl create secret generic keys -n default --from-literal=api-key="));
+  EXPECT_EQ(condition("keyed", "Stalled").value("status", ""), "True");
+  Object secret(kube::kSecret, key("keys"));
+  secret.json()["stringData"]["api-key"] = "secret";
+  client_->create(kube::kSecret, secret);
+  EXPECT_TRUE(eventually([] { return is_ready("keyed"); })) << get("keyed").at("/status").dump(1);
+  client_->remove(kube::kSecret, key("keys"));
 }
 
 TEST_F(Life, LeavesNothingBehindWhenItEnds) {

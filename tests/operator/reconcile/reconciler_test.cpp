@@ -11,6 +11,7 @@ namespace {
 
 using common::AgentPhase;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using testing::World;
 
 TEST(Reconciler, MakesTheChildrenOfADeployment) {
@@ -43,6 +44,35 @@ TEST(Reconciler, WritesNothingTheSecondTime) {
   world.now += std::chrono::hours(1);
   world.reconcile();
   EXPECT_EQ(world.client.writes, writes);
+}
+
+TEST(Reconciler, SaysWhichSecretSomebodyHasToMake) {
+  World world;
+  const auto ready = [&] {
+    const kube::Object object = world.deployment();
+    for (const Json& condition : object.at("/status/conditions")) {
+      if (condition["type"] == "Ready")
+        return condition["reason"].get<std::string>() + ": " + condition["message"].get<std::string>();
+    }
+    return std::string();
+  };
+  world.apply(
+      {{"replicas", 1}, {"endpoint", {{"auth", {{"apiKeySecretRef", {{"name", "keys"}, {"key", "api-key"}}}}}}}});
+  const Result result = world.reconcile();
+  EXPECT_THAT(ready(), HasSubstr("SecretMissing: Secret keys"));
+  EXPECT_THAT(ready(), HasSubstr("kubectl create secret generic keys -n default --from-literal=api-key="));
+  EXPECT_EQ(world.condition("Stalled"), "True");
+  EXPECT_GT(result.again_after.count(), 0) << "Secrets are not watched";
+  kube::Object secret(kube::kSecret, {"default", "keys"});
+  secret.json()["data"]["other"] = "eA==";
+  world.cluster.create(kube::kSecret, secret);
+  world.reconcile();
+  EXPECT_THAT(ready(), HasSubstr("has no key \"api-key\" (it has: other)"));
+  world.cluster.patch(kube::kSecret, secret.key(), {{"data", {{"api-key", "eA=="}}}});
+  world.reconcile();
+  EXPECT_THAT(ready(), Not(HasSubstr("Secret")));
+  ASSERT_TRUE(world.settle());
+  EXPECT_EQ(world.condition("Ready"), "True");
 }
 
 TEST(Reconciler, LeavesForeignFieldsAlone) {
