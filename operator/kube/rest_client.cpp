@@ -199,7 +199,16 @@ Object RestClient::apply(const ResourceKind& kind, const Object& object, const A
                    query({{"fieldManager", options.field_manager}, {"force", options.force ? "true" : "false"}});
   request.content_type = kApplyPatch;
   request.body = dump(object.json());
-  return send_object(std::move(request), Repeat::kSafe, describe("apply", kind, object.key(), options.subresource));
+  const Repeat repeat = object.resource_version().empty() ? Repeat::kSafe : Repeat::kOnce;  // as in patch()
+  try {
+    return send_object(std::move(request), repeat, describe("apply", kind, object.key(), options.subresource));
+  } catch (const ApiError& error) {
+    // The server's way to say that this is another object of the name.
+    const bool other =
+        error.status() == 422 && std::string_view(error.what()).find("metadata.uid") != std::string::npos;
+    if (other && !object.uid().empty()) throw ApiError(common::Code::kConflict, 422, error.reason(), error.what());
+    throw;
+  }
 }
 
 Object RestClient::patch(const ResourceKind& kind, const ObjectKey& key, const Json& merge_patch,

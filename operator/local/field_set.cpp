@@ -139,28 +139,48 @@ FieldSet fields_of(const Json& document) {
   return fields;
 }
 
-bool FieldOwners::owned_by_others(const FieldPath& path, const std::string& manager) const {
-  return std::any_of(owned_.begin(), owned_.end(),
-                     [&](const auto& item) { return item.first != manager && item.second.contains(path); });
+const FieldManager* FieldOwners::other_owner(const FieldPath& path, const FieldManager& manager) const {
+  const auto found = std::find_if(owned_.begin(), owned_.end(), [&](const auto& item) {
+    return item.first != manager && item.second.contains(path);
+  });
+  return found == owned_.end() ? nullptr : &found->first;
 }
 
 void FieldOwners::check_conflicts(const Json& object, const Json& config, const FieldSet& fields,
-                                  const std::string& manager) const {
+                                  const FieldManager& manager) const {
   for (const FieldPath& path : fields) {
+    const FieldManager* owner = other_owner(path, manager);
     const Json* stored = find(object, path);
-    if (!owned_by_others(path, manager) || stored == nullptr || *stored == *find(config, path)) continue;
+    if (owner == nullptr || stored == nullptr || *stored == *find(config, path)) continue;
     std::string name;
-    for (const std::string& step : path) name += "/" + step;
-    throw common::Error(common::Code::kConflict, "field " + name + " belongs to another field manager");
+    for (const std::string& step : path) name += (step.starts_with('[') ? "" : ".") + step;
+    throw common::Error(common::Code::kConflict,
+                        "Apply failed with 1 conflict: conflict with \"" + owner->name + "\": " + name);
   }
 }
 
-void FieldOwners::apply(Json& object, const Json& config, const std::string& manager, bool force) {
+void FieldOwners::update(const Json& before, const Json& after, const FieldManager& manager) {
+  const FieldSet old_fields = fields_of(before);
+  const FieldSet new_fields = fields_of(after);
+  FieldSet changed;
+  for (const FieldPath& path : new_fields) {
+    const Json* old = find(before, path);
+    if (old == nullptr || *old != *find(after, path)) changed.insert(path);
+  }
+  for (auto& [owner, owned] : owned_) {
+    std::erase_if(owned, [&](const FieldPath& path) {
+      return changed.contains(path) || (old_fields.contains(path) && !new_fields.contains(path));
+    });
+  }
+  owned_[manager].merge(changed);
+}
+
+void FieldOwners::apply(Json& object, const Json& config, const FieldManager& manager, bool force) {
   FieldSet fields = fields_of(config);
   if (!force) check_conflicts(object, config, fields, manager);
   for (const bool keys : {false, true}) {
     for (const FieldPath& path : owned_[manager]) {
-      if (is_key(path) != keys || fields.contains(path) || owned_by_others(path, manager)) continue;
+      if (is_key(path) != keys || fields.contains(path) || other_owner(path, manager) != nullptr) continue;
       const FieldPath item(path.begin(), path.end() - (keys ? 1 : 0));
       const Json* rest = find(object, item);
       const bool shared = keys && rest != nullptr && rest->size() > 1;  // somebody else has fields in the item

@@ -32,6 +32,49 @@ ApiError conflict(const std::string& message) {
   return {Code::kConflict, 409, "Conflict", message};
 }
 
+// Names of field managers of writes that are no applies.
+constexpr const char* kPatchManager = kube::kFieldManager;
+
+ApiError invalid(int status, const std::string& reason, const std::string& message) {
+  return {Code::kInvalidArgument, status, reason, message};
+}
+
+// What the scale subresource shows of an object.
+Object scale_of(const Object& object) {
+  Object scale;
+  scale.json() = {{"apiVersion", "autoscaling/v1"},
+                  {"kind", "Scale"},
+                  {"metadata",
+                   {{"name", object.name()},
+                    {"namespace", object.ns()},
+                    {"uid", object.uid()},
+                    {"resourceVersion", object.resource_version()}}},
+                  {"spec", {{"replicas", object.int_at("/spec/replicas").value_or(0)}}},
+                  {"status", {{"replicas", object.int_at("/status/replicas").value_or(0)}}}};
+  const std::string selector = object.string_at("/status/selector");
+  if (!selector.empty()) scale.json()["status"]["selector"] = selector;
+  return scale;
+}
+
+Object bookmark(const ResourceKind& kind, std::uint64_t version) {
+  Object object;
+  object.json() = {{"apiVersion", kind.api_version()},
+                   {"kind", kind.kind},
+                   {"metadata", {{"resourceVersion", std::to_string(version)}}}};
+  return object;
+}
+
+// How long a pod that is deleted now may take; 0 for everything that no node has to end.
+std::int64_t grace_of(const ResourceKind& kind, const Object& object, std::optional<std::int64_t> wanted) {
+  const std::string phase = object.string_at("/status/phase");
+  if (kind != kube::kPod || object.string_at("/spec/nodeName").empty() || phase == "Succeeded" || phase == "Failed") {
+    return 0;
+  }
+  const std::int64_t normal = object.int_at("/spec/terminationGracePeriodSeconds").value_or(30);
+  const std::int64_t before = object.int_at("/metadata/deletionGracePeriodSeconds").value_or(normal);
+  return object.is_deleted() ? std::min(wanted.value_or(before), before) : wanted.value_or(normal);
+}
+
 bool has_status_subresource(const ResourceKind& kind) {
   static const std::set<std::string_view> kKinds{"Pod", "Node", "Service", "PodDisruptionBudget", "ModelDeployment"};
   return kKinds.contains(kind.kind);
@@ -109,7 +152,10 @@ Object MemoryCluster::insert(const ResourceKind& kind, Object object, FieldOwner
     metadata["name"] = metadata["generateName"].get<std::string>() + std::to_string(next_uid_);
   }
   if (object.name().empty() || (kind.namespaced && object.ns().empty())) {
-    throw ApiError(Code::kInvalidArgument, 422, "Invalid", "metadata.name and metadata.namespace are required");
+    throw invalid(422, "Invalid", "metadata.name and metadata.namespace are required");
+  }
+  if (!object.resource_version().empty()) {
+    throw invalid(400, "BadRequest", "resourceVersion should not be set on objects to be created");
   }
   const StoreKey key{kind_name(kind), object.key()};
   if (objects_.contains(key)) {
@@ -122,6 +168,7 @@ Object MemoryCluster::insert(const ResourceKind& kind, Object object, FieldOwner
   metadata["generation"] = 1;
   metadata["resourceVersion"] = std::to_string(++version_);
   if (kind == kube::kPod) object.json()["status"]["phase"] = "Pending";
+  uids_.insert(object.uid());
   Stored& stored = objects_[key] = {kind, std::move(object), std::move(owners)};
   happened(stored, EventType::kAdded, {});
   return stored.object;
@@ -138,7 +185,8 @@ Object MemoryCluster::replace(Stored& stored, Object changed) {
   stored.object = std::move(changed);
   happened(stored, EventType::kModified, std::move(before));
   const Object result = stored.object;
-  if (result.is_deleted() && result.at("/metadata/finalizers").empty() && stored.kind != kube::kPod) {
+  const bool ended = stored.kind != kube::kPod || result.int_at("/metadata/deletionGracePeriodSeconds") == 0;
+  if (result.is_deleted() && result.at("/metadata/finalizers").empty() && ended) {
     erase({kind_name(stored.kind), result.key()});
   }
   return result;
@@ -148,7 +196,16 @@ Object MemoryCluster::create(const ResourceKind& kind, const Object& object) {
   const std::lock_guard lock(mutex_);
   Object created = object;
   if (has_status_subresource(kind) && kind != kube::kNode) created.json().erase("status");
-  return insert(kind, std::move(created), {});
+  FieldOwners owners;
+  owners.update(Json::object(), created.json(), {kPatchManager, "", false});
+  return add(kind, std::move(created), std::move(owners));
+}
+
+// Children of what is already gone are collected as soon as they are born.
+Object MemoryCluster::add(const ResourceKind& kind, Object object, FieldOwners owners) {
+  const Object result = insert(kind, std::move(object), std::move(owners));
+  if (!has_living_owner(result)) remove_locked(kind, result.key(), {});
+  return result;
 }
 
 Object MemoryCluster::apply(const ResourceKind& kind, const Object& object, const kube::ApplyOptions& options) {
@@ -160,17 +217,18 @@ Object MemoryCluster::apply(const ResourceKind& kind, const Object& object, cons
   if (config["metadata"].empty()) config.erase("metadata");
   const auto found = objects_.find({kind_name(kind), object.key()});
   if (found == objects_.end()) {
-    if (!options.subresource.empty() || !object.uid().empty()) throw not_found(kind, object.key());
+    if (!options.subresource.empty()) throw not_found(kind, object.key());
+    if (!object.uid().empty()) throw conflict("uid " + object.uid() + " was asked for, and no object was found");
     FieldOwners owners;
     Json created = object.json();
-    owners.apply(created, config, options.field_manager, true);
-    return insert(kind, Object(std::move(created)), std::move(owners));
+    owners.apply(created, config, {options.field_manager}, true);
+    return add(kind, Object(std::move(created)), std::move(owners));
   }
   Stored& stored = found->second;
   check_preconditions(stored.object, object.uid(), object.resource_version());
   FieldOwners owners = stored.owners;
   Object merged = stored.object;
-  owners.apply(merged.json(), config, options.field_manager, options.force);
+  owners.apply(merged.json(), config, {options.field_manager, options.subresource}, options.force);
   merged = limited(kind, options.subresource, stored.object, std::move(merged));
   stored.owners = std::move(owners);
   return replace(stored, std::move(merged));
@@ -188,7 +246,11 @@ Object MemoryCluster::patch(const ResourceKind& kind, const ObjectKey& key, cons
     merged = stored.object;
     merged.json()["spec"]["replicas"] = sent.at("/spec/replicas");
   }
-  return replace(stored, limited(kind, options.subresource, stored.object, std::move(merged)));
+  merged = limited(kind, options.subresource, stored.object, std::move(merged));
+  stored.owners.update(stored.object.json(), merged.json(), {kPatchManager, options.subresource, false});
+  const bool scale = options.subresource == "scale";
+  const Object result = replace(stored, std::move(merged));
+  return scale ? scale_of(result) : result;
 }
 
 bool MemoryCluster::remove(const ResourceKind& kind, const ObjectKey& key, const kube::RemoveOptions& options) {
@@ -201,17 +263,14 @@ bool MemoryCluster::remove_locked(const ResourceKind& kind, const ObjectKey& key
   if (found == objects_.end()) return false;
   Stored& stored = found->second;
   check_preconditions(stored.object, options.uid, options.resource_version);
-  std::int64_t grace = 0;
-  if (kind == kube::kPod && !stored.object.string_at("/spec/nodeName").empty()) {
-    const std::int64_t normal = stored.object.int_at("/spec/terminationGracePeriodSeconds").value_or(30);
-    grace = options.grace_period.value_or(normal);
-  }
+  const std::int64_t grace = grace_of(kind, stored.object, options.grace_period);
   if (grace == 0 && stored.object.at("/metadata/finalizers").empty()) {
     erase(found->first);
     return true;
   }
-  if (stored.object.is_deleted()) return true;
   Object marked = stored.object;
+  if (marked.is_deleted() && marked.int_at("/metadata/deletionGracePeriodSeconds") == grace) return true;
+  if (!marked.is_deleted()) marked.json()["metadata"]["generation"] = marked.generation() + 1;
   marked.json()["metadata"]["deletionTimestamp"] = kube::format_time(clock_() + std::chrono::seconds(grace));
   marked.json()["metadata"]["deletionGracePeriodSeconds"] = grace;
   replace(stored, std::move(marked));
@@ -222,20 +281,41 @@ void MemoryCluster::erase(const StoreKey& key) {
   const auto found = objects_.find(key);
   Stored stored = std::move(found->second);
   objects_.erase(found);
+  uids_.erase(stored.object.uid());
   stored.object.json()["metadata"]["resourceVersion"] = std::to_string(++version_);
   happened(stored, EventType::kDeleted, {});
   collect_garbage(stored.object.uid());
 }
 
+bool MemoryCluster::has_living_owner(const Object& object) const {
+  const auto owners = object.owners();
+  return owners.empty() || std::any_of(owners.begin(), owners.end(),
+                                       [&](const kube::OwnerReference& owner) { return uids_.contains(owner.uid); });
+}
+
+// Who has no owner left goes; who has another only forgets this one.
 void MemoryCluster::collect_garbage(const std::string& owner_uid) {
-  std::vector<std::pair<ResourceKind, ObjectKey>> orphans;
+  std::vector<std::pair<ResourceKind, ObjectKey>> owned;
   for (const auto& [key, stored] : objects_) {
     const auto owners = stored.object.owners();
-    const bool owned = std::any_of(owners.begin(), owners.end(),
-                                   [&](const kube::OwnerReference& owner) { return owner.uid == owner_uid; });
-    if (owned) orphans.emplace_back(stored.kind, key.second);
+    if (std::any_of(owners.begin(), owners.end(), [&](const auto& owner) { return owner.uid == owner_uid; })) {
+      owned.emplace_back(stored.kind, key.second);
+    }
   }
-  for (const auto& [kind, key] : orphans) remove_locked(kind, key, {});
+  for (const auto& [kind, key] : owned) {
+    const auto found = objects_.find({kind_name(kind), key});
+    if (found == objects_.end()) continue;
+    if (!has_living_owner(found->second.object)) {
+      remove_locked(kind, key, {});
+      continue;
+    }
+    Object without = found->second.object;
+    Json& references = without.json()["metadata"]["ownerReferences"];
+    references.erase(std::remove_if(references.begin(), references.end(),
+                                    [&](const Json& reference) { return reference.value("uid", "") == owner_uid; }),
+                     references.end());
+    replace(found->second, std::move(without));
+  }
 }
 
 kube::WatchOutcome MemoryCluster::watch(const ResourceKind& kind, const kube::WatchOptions& options,
@@ -267,13 +347,19 @@ kube::WatchOutcome MemoryCluster::watch(const ResourceKind& kind, const kube::Wa
     const bool before = next->type == EventType::kModified && selects(next->before);
     const bool now = selects(next->object);
     if (!before && !now) continue;
-    if (next->type == EventType::kModified && !now) event.type = EventType::kDeleted;
+    if (next->type == EventType::kModified && !now) {  // it left the selector: its last state within, and when
+      event = {EventType::kDeleted, next->before};
+      event.object.json()["metadata"]["resourceVersion"] = next->object.resource_version();
+    }
     if (next->type == EventType::kModified && !before) event.type = EventType::kAdded;
     lock.unlock();
     handler(std::move(event));
     lock.lock();
   }
-  return {stop.stop_requested() ? kube::WatchEnd::kStopped : kube::WatchEnd::kClosed, std::nullopt};
+  if (stop.stop_requested()) return {kube::WatchEnd::kStopped, std::nullopt};
+  lock.unlock();
+  if (std::to_string(after) != from) handler({EventType::kBookmark, bookmark(kind, after)});
+  return {kube::WatchEnd::kClosed, std::nullopt};
 }
 
 bool MemoryCluster::blocked_by_budget(const Object& pod) const {

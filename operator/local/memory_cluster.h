@@ -10,6 +10,7 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <set>
 #include <string>
 
 #include "operator/kube/client.h"
@@ -61,6 +62,8 @@ class MemoryCluster final : public kube::Client {
   kube::Object replace(Stored& stored, kube::Object changed);
   void erase(const StoreKey& key);
   void collect_garbage(const std::string& owner_uid);
+  bool has_living_owner(const kube::Object& object) const;  // or none at all: nobody has to own it
+  kube::Object add(const kube::ResourceKind& kind, kube::Object object, FieldOwners owners);
   void happened(const Stored& stored, kube::EventType type, kube::Object before);
   bool remove_locked(const kube::ResourceKind& kind, const kube::ObjectKey& key, const kube::RemoveOptions& options);
   bool blocked_by_budget(const kube::Object& pod) const;
@@ -69,6 +72,7 @@ class MemoryCluster final : public kube::Client {
   mutable std::mutex mutex_;
   std::condition_variable_any changed_;
   std::map<StoreKey, Stored> objects_;
+  std::set<std::string> uids_;  // of what exists
   std::deque<Happened> history_;
   std::uint64_t version_ = 0;
   std::uint64_t next_uid_ = 1;

@@ -1,6 +1,7 @@
 #include "operator/local/selector.h"
 
 #include <algorithm>
+#include <cctype>
 
 #include "common/error.h"
 
@@ -29,6 +30,19 @@ std::vector<std::string_view> split(std::string_view text) {
   return parts;
 }
 
+// The name of a label, and nothing that could be a mistyped operator.
+std::string key_in(std::string_view term, std::string_view key) {
+  const auto belongs = [](unsigned char c) {
+    return std::isalnum(c) != 0 || c == '-' || c == '_' || c == '.' || c == '/';
+  };
+  if (key.empty() || !std::all_of(key.begin(), key.end(), belongs)) {
+    throw common::Error(common::Code::kInvalidArgument,
+                        "label selector has \"" + std::string(term) +
+                            "\": use key, !key, key=a, key!=a, key in (a,b) or key notin (a,b)");
+  }
+  return std::string(key);
+}
+
 }  // namespace
 
 LabelSelector::LabelSelector(const std::string& text) {
@@ -38,7 +52,7 @@ LabelSelector::LabelSelector(const std::string& text) {
 LabelSelector::Term LabelSelector::parse_term(std::string_view text) {
   Term term;
   if (text.front() == '!') {
-    return {std::string(trim(text.substr(1))), {}, false, true};
+    return {key_in(text, trim(text.substr(1))), {}, false, true};
   }
   if (const std::size_t open = text.find('('); open != std::string_view::npos && text.back() == ')') {
     const std::string_view head = trim(text.substr(0, open));
@@ -48,7 +62,7 @@ LabelSelector::Term LabelSelector::parse_term(std::string_view text) {
       throw common::Error(common::Code::kInvalidArgument, "label selector has \"" + std::string(text) +
                                                               "\": use \"key in (a,b)\" or \"key notin (a,b)\"");
     }
-    term.key = trim(head.substr(0, space));
+    term.key = key_in(text, trim(head.substr(0, space)));
     term.wanted = word == "in";
     for (const std::string_view value : split(text.substr(open + 1, text.size() - open - 2))) {
       term.values.emplace_back(value);
@@ -56,10 +70,10 @@ LabelSelector::Term LabelSelector::parse_term(std::string_view text) {
     return term;
   }
   const std::size_t equals = text.find('=');
-  if (equals == std::string_view::npos) return {std::string(text), {}, true, true};
+  if (equals == std::string_view::npos) return {key_in(text, text), {}, true, true};
   const bool negated = equals > 0 && text[equals - 1] == '!';
   const std::size_t value = text.substr(equals).starts_with("==") ? equals + 2 : equals + 1;
-  term.key = trim(text.substr(0, negated ? equals - 1 : equals));
+  term.key = key_in(text, trim(text.substr(0, negated ? equals - 1 : equals)));
   term.wanted = !negated;
   term.values.emplace_back(trim(text.substr(value)));
   return term;

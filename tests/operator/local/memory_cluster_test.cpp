@@ -72,7 +72,10 @@ TEST(MemoryCluster, ScalesThroughTheSubresource) {
   cluster.create(kube::kModelDeployment, deployment);
   const Object scaled =
       cluster.patch(kube::kModelDeployment, {"default", "m"}, {{"spec", {{"replicas", 5}}}}, {"scale"});
-  EXPECT_EQ(scaled.at("/spec"), Json({{"replicas", 5}, {"image", "x"}}));
+  EXPECT_EQ(scaled.kind(), "Scale");
+  EXPECT_EQ(scaled.at("/spec"), Json({{"replicas", 5}}));
+  EXPECT_EQ(cluster.get(kube::kModelDeployment, {"default", "m"})->at("/spec"),
+            Json({{"replicas", 5}, {"image", "x"}}));
 }
 
 TEST(MemoryCluster, DoesNotCountAWriteWithoutADifference) {
@@ -144,8 +147,8 @@ TEST(MemoryCluster, ShowsWatchesWhatEntersAndLeavesTheirSelector) {
   const auto outcome =
       cluster.watch(kube::kPod, options, [&](kube::WatchEvent&& event) { types.push_back(event.type); }, {});
   EXPECT_EQ(outcome.end, kube::WatchEnd::kClosed);
-  EXPECT_THAT(types,
-              ::testing::ElementsAre(kube::EventType::kAdded, kube::EventType::kModified, kube::EventType::kDeleted));
+  EXPECT_THAT(types, ::testing::ElementsAre(kube::EventType::kAdded, kube::EventType::kModified,
+                                            kube::EventType::kDeleted, kube::EventType::kBookmark));
 }
 
 TEST(MemoryCluster, FeedsAnInformer) {
