@@ -83,12 +83,31 @@ class Chart : public SharedControlPlane {
     return folder;
   }
 
-  // ServiceMonitor is not of Kubernetes, so no API server of the tests has its schema.
+  // ServiceMonitor is not of Kubernetes, so the API server has no schema of it; a test of its own judges it.
   static CommandResult kubeconform(const std::string& manifests) {
     const std::string location = schemas().string() + "/{{.ResourceKind}}{{.KindSuffix}}.json";
     return run_command(
         {find_program("kubeconform"), "-strict", "-summary", "-skip", "ServiceMonitor", "-schema-location", location},
         manifests);
+  }
+
+  // Discovery follows a moment after a kind is established.
+  static bool eventually_served(const std::string& kind) {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+    while (std::chrono::steady_clock::now() < deadline) {
+      if (cluster().kubectl({"get", kind, "-A"}).ok()) return true;
+    }
+    return false;
+  }
+
+  // Rendered for a namespace that does not exist here.
+  static std::string without_namespace(const std::string& manifest) {
+    std::istringstream lines(manifest);
+    std::string result;
+    for (std::string line; std::getline(lines, line);) {
+      if (line.find("namespace: ") == std::string::npos) result += line + "\n";
+    }
+    return result;
   }
 
   static std::string can_i(const std::string& account, const Args& question) {
@@ -153,6 +172,39 @@ TEST_F(Chart, MonitorsOnlyWhereTheClusterKnowsServiceMonitors) {
                       "monitoring.coreos.com/v1/ServiceMonitor"})
                   .out,
               Not(HasSubstr("kind: ServiceMonitor")));
+}
+
+TEST_F(Chart, WritesServiceMonitorsThatTheirKindAcceptsAndThatFindTheService) {
+  const std::string crd = "crd/servicemonitors.monitoring.coreos.com";
+  ASSERT_TRUE(cluster().kubectl({"apply", "-f", kSource / "tests/cluster/service_monitor_crd.yaml"}).ok());
+  ASSERT_TRUE(cluster().kubectl({"wait", "--for=condition=Established", "--timeout=60s", crd}).ok());
+  ASSERT_TRUE(eventually_served("servicemonitors.monitoring.coreos.com"));
+  for (const Args& values : value_sets()) {
+    const CommandResult rendered = render(Args{"--show-only", "templates/servicemonitor.yaml", "--api-versions",
+                                               "monitoring.coreos.com/v1/ServiceMonitor"} +
+                                          values);
+    if (rendered.err.find("could not find template") != std::string::npos) continue;  // switched off by these values
+    ASSERT_TRUE(rendered.ok()) << rendered.err;
+    const CommandResult judged =
+        cluster().kubectl({"create", "--dry-run=server", "--validate=strict", "--namespace", "default", "-f", "-"},
+                          without_namespace(rendered.out));
+    EXPECT_TRUE(judged.ok()) << judged.err;
+  }
+  const CommandResult installed = install("monitored");
+  ASSERT_TRUE(installed.ok()) << installed.err;
+  const auto get = [&](const Args& what) {
+    return cluster().kubectl(Args{"get", "--namespace", "monitored"} + what).out;
+  };
+  const std::string monitor = "servicemonitor/millrace-operator";
+  const std::string labels =
+      get({monitor, "-o", "go-template={{range $k, $v := .spec.selector.matchLabels}}{{$k}}={{$v}},{{end}}"});
+  ASSERT_FALSE(labels.empty());
+  EXPECT_EQ(
+      get({"services", "-l", labels.substr(0, labels.size() - 1), "-o", "jsonpath={.items[*].spec.ports[*].name}"}),
+      get({monitor, "-o", "jsonpath={.spec.endpoints[*].port}"}));
+  uninstall("monitored");
+  cluster().kubectl({"delete", crd});
+  cluster().kubectl({"delete", "crd", "modeldeployments.millrace.dev"});
 }
 
 TEST_F(Chart, InstallsUpgradesAndLeavesTheCrdBehind) {
