@@ -23,7 +23,7 @@ server-side apply of what does not exist needs create and patch. Children withou
   resources: [poddisruptionbudgets]
   verbs: [get, list, watch, create, patch]
 - apiGroups: [""]
-  resources: [secrets] # the admin token of each deployment; never listed
+  resources: [secrets] # admin tokens, and whether the API key that a deployment names is there; never listed
   verbs: [get, create]
 - apiGroups: [events.k8s.io]
   resources: [events]
