@@ -48,12 +48,12 @@ std::string request_id(const common::HttpRequest& request) {
 }
 
 HttpHeaders cors_headers(const std::vector<std::string>& allowed, const common::HttpRequest& request) {
+  if (allowed.empty()) return {};
   const std::string_view origin = request.header("Origin");
-  if (allowed.empty() || origin.empty()) return {};
   const bool any = contains(allowed, "*");
   HttpHeaders headers;
-  if (!any) headers.emplace_back("Vary", "Origin");
-  if (!any && !contains(allowed, origin)) return headers;
+  if (!any) headers.emplace_back("Vary", "Origin");  // also without one: a cache must not serve that answer to a page
+  if (origin.empty() || (!any && !contains(allowed, origin))) return headers;
   headers.emplace_back("Access-Control-Allow-Origin", any ? "*" : std::string(origin));
   headers.emplace_back("Access-Control-Expose-Headers", "X-Request-Id, Retry-After");
   if (request.method != "OPTIONS") return headers;
