@@ -25,6 +25,7 @@ address=10.200.0.1
 server=https://$address:6443
 pods=10.244 # .N.0/24 of node N
 services=10.96.0.0/16
+present=/run/millrace-nodes # which DIR is up; there is one at a time
 sysctls=(vm.overcommit_memory kernel.panic kernel.panic_on_oops) # a kubelet sets these for the whole machine
 
 number() { case $1 in a) echo 1 ;; b) echo 2 ;; c) echo 3 ;; *) die "'$1' is no node; use a, b or c" ;; esac; }
@@ -185,8 +186,10 @@ all_nodes_ready() {
 
 start() {
   check
+  if [[ -s $present ]]; then "$0" stop "$(cat "$present")"; fi # of a run that was killed
   stop
   mkdir -p "$dir"
+  echo "$dir" >"$present"
   chmod 755 "$dir"
   sysctl "${sysctls[@]}" >"$dir/sysctls"
   make_pki
@@ -208,7 +211,7 @@ stop() {
     for group in $(cgroups "$node"); do find "$group" -depth -type d -exec rmdir {} + 2>/dev/null || true; done
   done
   if [[ -s $dir/sysctls ]]; then sysctl -q -p "$dir/sysctls" >/dev/null; fi
-  rm -rf "$dir"/{a,b,c,etcd,settings}
+  rm -rf "$dir"/{a,b,c,etcd} "$present"
   rmdir /models /run/containerd /var/lib/cni /var/lib/kubelet /var/log/pods /var/log/containers 2>/dev/null ||
     true # mount points that node.sh may have made
 }
