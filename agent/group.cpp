@@ -72,6 +72,7 @@ void Group::set_membership(const common::GroupMembership& membership) {
                                      " is in force with other members; raise the generation to change them");
   }
   wanted_ = membership;
+  connecting_.request_stop();
   // A leader that serves ends its engine in order; whoever else is inside a collective must be woken.
   if (state_.phase == AgentPhase::kLoading || following_) {
     abort_comms_locked("generation " + std::to_string(membership.generation) + " replaces this group");
@@ -96,6 +97,7 @@ void Group::shutdown(std::chrono::milliseconds follower_grace) {
   {
     std::unique_lock lock(mutex_);
     stopping_ = true;
+    connecting_.request_stop();
     changed_.notify_all();
     changed_.wait_for(lock, follower_grace, [this] { return !following_; });
     if (following_ || state_.phase == AgentPhase::kLoading) abort_comms_locked("the agent is stopping");
@@ -112,6 +114,7 @@ void Group::run() {
       if (stopping_) break;
       membership = *wanted_;
       current_ = membership.generation;
+      connecting_ = std::stop_source();
       state_ = State{.phase = AgentPhase::kLoading,
                      .message = "connecting the ranks",
                      .generation = membership.generation,
@@ -181,14 +184,19 @@ void Group::lead(const engine::EngineOptions& options, Comms comms) {
   set_phase(AgentPhase::kServing, "");
 }
 
-// Tries in short attempts, so that a newer generation does not wait for the whole limit. Empty when there is one.
+// Empty when a newer generation or the end comes first.
 std::optional<Comms> Group::connect(const common::GroupMembership& membership) {
   const auto deadline = std::chrono::steady_clock::now() + options_.connect_limit;
+  const std::stop_token stop = [this] {
+    const std::lock_guard lock(mutex_);
+    return connecting_.get_token();
+  }();
   GroupRuntime::ConnectRequest request{.membership = membership,
                                        .pod_index = options_.pod_index,
                                        .group_port = options_.group_port,
                                        .secret = options_.secret,
-                                       .timeout_ms = static_cast<int>(options_.connect_attempt.count())};
+                                       .timeout_ms = static_cast<int>(options_.connect_attempt.count()),
+                                       .stop = stop};
   while (true) {
     Comms shared;
     try {
@@ -201,12 +209,11 @@ std::optional<Comms> Group::connect(const common::GroupMembership& membership) {
       }
       return shared;
     } catch (const Error& error) {
+      if (stop.stop_requested()) return std::nullopt;
       if (error.code() != Code::kDeadlineExceeded || std::chrono::steady_clock::now() >= deadline) throw;
       common::log_warn("the group is not complete yet",
                        {{"generation", membership.generation}, {"error", error.what()}});
-      const std::lock_guard lock(mutex_);
-      if (superseded_locked()) return std::nullopt;
-      state_.message = error.what();
+      set_phase(AgentPhase::kLoading, error.what());
     }
   }
 }

@@ -7,6 +7,7 @@
 #include <condition_variable>
 #include <mutex>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <thread>
 
@@ -23,7 +24,7 @@ struct GroupOptions {
   std::uint16_t group_port = 0;
   std::string secret;                                 // peers without it are refused
   std::chrono::milliseconds connect_limit{120'000};   // for all pods of a generation to meet
-  std::chrono::milliseconds connect_attempt{10'000};  // a newer generation is noticed between attempts
+  std::chrono::milliseconds connect_attempt{10'000};  // after each, the state says who is missing
   std::chrono::milliseconds failure_poll{100};        // how soon a failed engine is seen
 };
 
@@ -71,6 +72,7 @@ class Group {
   std::int64_t current_ = 0;  // generation that run() works on
   State state_;
   std::vector<std::shared_ptr<engine::Comm>> comms_;  // of the current generation, to abort them
+  std::stop_source connecting_;                       // of the current generation, to end its attempts
   bool following_ = false;
   bool stopping_ = false;
   std::thread thread_;

@@ -15,6 +15,7 @@ Comms connect_over_tcp(const GroupRuntime::ConnectRequest& request) {
   options.generation = static_cast<std::uint64_t>(request.membership.generation);
   options.secret = request.secret;
   options.connect_timeout_ms = request.timeout_ms;
+  options.stop = request.stop;
   std::vector<std::future<std::unique_ptr<engine::Comm>>> pending;
   for (std::int32_t local = 0; local < request.membership.ranks_per_pod; ++local) {
     options.rank = request.pod_index * request.membership.ranks_per_pod + local;

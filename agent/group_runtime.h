@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -22,8 +23,10 @@ struct GroupRuntime {
     std::uint16_t group_port = 0;
     std::string secret;
     int timeout_ms = 0;
+    std::stop_token stop = {};
   };
-  // The communicators of this pod's ranks, lowest rank first. Throws kDeadlineExceeded when peers are missing.
+  // The communicators of this pod's ranks, lowest rank first. Throws kDeadlineExceeded when peers are missing, and
+  // soon after a stop.
   std::function<Comms(const ConnectRequest&)> connect;
   std::function<std::unique_ptr<engine::Engine>(const engine::EngineOptions&, const engine::ModelTokens&, Comms)> start;
   std::function<void(const engine::EngineOptions&, const engine::ModelTokens&, Comms,

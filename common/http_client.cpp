@@ -98,7 +98,10 @@ class Connection {
     error_code result = net::error::would_block;
     start([&result](error_code ec) { result = ec; });
     context_.restart();
-    context_.run_until(deadline_);
+    {
+      const std::stop_callback on_stop(call_.stop, [this] { context_.stop(); });
+      context_.run_until(deadline_);
+    }
     if (result == net::error::would_block) {
       error_code ignored;
       stream_.socket().close(ignored);
@@ -106,6 +109,7 @@ class Connection {
       // The lambda above dies with this frame; the operation's handler must have run before.
       context_.restart();
       context_.run_for(std::chrono::seconds(5));
+      if (call_.stop.stop_requested()) fail(Code::kCancelled, "stopped");
       fail(Code::kDeadlineExceeded, "no answer within " + std::to_string(call_.timeout.count()) + " ms");
     }
     if (result == http::error::body_limit) fail(Code::kResourceExhausted, "the answer is too large");

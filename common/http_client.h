@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <stop_token>
 #include <string>
 #include <string_view>
 
@@ -22,10 +23,11 @@ struct HttpCall {
   // For the whole exchange; of a streamed answer, up to its head and then between two pieces.
   std::chrono::milliseconds timeout{10'000};
   std::uint64_t max_body_bytes = 64 << 20;
+  std::stop_token stop = {};  // ends the call at once, but for the look-up of a name
 };
 
 // The answer, whatever its status. Throws kUnavailable (cannot connect, the peer hung up or does not speak HTTP),
-// kDeadlineExceeded, kResourceExhausted (the answer is too large). Messages name host and port.
+// kDeadlineExceeded, kCancelled (stopped), kResourceExhausted (the answer is too large). Messages name host and port.
 HttpResponse http_call(const HttpCall& call);
 
 // As http_call, but a 2xx body goes to `on_data` as it arrives; return false to hang up. The returned body is empty

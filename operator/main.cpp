@@ -30,6 +30,8 @@ using common::HttpReply;
 using common::HttpRequest;
 using common::HttpResponse;
 
+constexpr std::chrono::milliseconds kReleaseLimit{2000};  // for giving the lease up at the end
+
 struct Flags {
   std::string kubeconfig;
   std::vector<std::string> namespaces;
@@ -104,12 +106,14 @@ int run(const Flags& flags) {
   block_signals();
 
   OperatorMetrics metrics(flags.workers);
+  std::stop_source shutdown;  // ends what is in flight; a server that hangs holds nothing up
   kube::ClientOptions client_options;
   client_options.observer = &metrics;
+  client_options.stop = shutdown.get_token();
   const std::unique_ptr<kube::Client> client = kube::connect(cluster, client_options);
   const std::string name = identity();
   kube::EventRecorder events(*client, "millrace.dev/operator", name);
-  HttpAgentClient agents;
+  HttpAgentClient agents(shutdown.get_token());
 
   std::atomic<const kube::LeaderElector*> leadership{nullptr};
   const auto leads = [&] {
@@ -151,6 +155,12 @@ int run(const Flags& flags) {
   // A client of its own: renewing must not wait for a request that hangs or is repeated.
   const std::unique_ptr<kube::Client> election_client =
       kube::connect(cluster, kube::client_options_for(election.times, client_options));
+  kube::ClientOptions release_options = client_options;
+  release_options.stop = {};
+  release_options.request_limit = kReleaseLimit;
+  release_options.attempts = 1;
+  const std::unique_ptr<kube::Client> release_client = kube::connect(cluster, release_options);
+  election.release_client = release_client.get();
   kube::LeaderElector elector(*election_client, election);
   leadership = &elector;
   controller.start();
@@ -158,6 +168,7 @@ int run(const Flags& flags) {
 
   wait_for_signal();
   common::log_info("operator stops", {{"lost_leadership", lost}});
+  shutdown.request_stop();
   controller.stop();
   leadership = nullptr;
   elector.stop();

@@ -47,7 +47,7 @@ bool Acceptor::is_complete(const Mesh& mesh) const {
 }
 
 void Acceptor::accept_higher_ranks(Clock::time_point deadline, Mesh& mesh) {
-  while (!is_complete(mesh) && Clock::now() < deadline) {
+  while (!is_complete(mesh) && Clock::now() < deadline && !options_.stop.stop_requested()) {
     wait_for_bytes(deadline);
     take_new_callers();
     serve_callers(mesh);

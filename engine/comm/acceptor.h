@@ -13,7 +13,7 @@ class Acceptor {
  public:
   explicit Acceptor(const TcpCommOptions& options);
 
-  // Returns when all higher ranks are connected on both channels, or at the deadline.
+  // Returns when all higher ranks are connected on both channels, at the deadline, or when stopped.
   void accept_higher_ranks(Clock::time_point deadline, Mesh& mesh);
 
   // Why the last caller was turned away; empty when none was.

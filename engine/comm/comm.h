@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -60,11 +61,13 @@ struct TcpCommOptions {
   std::uint64_t generation = 0;        // peers of another generation or another secret are refused
   std::string secret;                  // shared by the group
   int connect_timeout_ms = 60000;      // for the whole mesh
+  std::stop_token stop = {};           // ends connecting within a moment, but for the look-up of a host name
   int liveness_timeout_ms =
       1500;  // a peer whose connection breaks or that is silent (heartbeats stop) this long is dead
 };
 
-// Connects a full mesh; returns when all peers are connected, throws kDeadlineExceeded naming the missing ranks.
+// Connects a full mesh; returns when all peers are connected, throws kDeadlineExceeded naming the missing ranks, or
+// kCancelled when stopped.
 // A peer that dies is detected also while no operation runs: failure() says so.
 std::unique_ptr<Comm> connect_tcp_comm(const TcpCommOptions& options);
 

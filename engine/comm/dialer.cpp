@@ -1,9 +1,9 @@
 #include "engine/comm/dialer.h"
 
 #include <algorithm>
-#include <thread>
 
 #include "common/error.h"
+#include "common/stop.h"
 
 namespace millrace::engine {
 namespace {
@@ -16,7 +16,7 @@ constexpr auto kLongestPause = std::chrono::milliseconds(500);
   throw common::Error(common::Code::kUnavailable, reason);
 }
 
-void introduce(const Socket& socket, const TcpCommOptions& options, Channel channel, Clock::time_point deadline) {
+void introduce(const Socket& socket, const TcpCommOptions& options, Channel channel, const Deadline& deadline) {
   const HelloBytes hello = encode({.generation = options.generation,
                                    .rank = static_cast<std::uint32_t>(options.rank),
                                    .size = static_cast<std::uint32_t>(options.endpoints.size()),
@@ -46,15 +46,15 @@ Socket dial(const TcpCommOptions& options, int to, Channel channel, Clock::time_
   auto pause = Clock::duration(kFirstPause);
   while (Clock::now() < deadline) {
     try {
-      const Clock::time_point attempt = std::min(deadline, Clock::now() + kAttempt);
+      const Deadline attempt{std::min(deadline, Clock::now() + kAttempt), options.stop};
       Socket socket = connect_to(options.endpoints[static_cast<std::size_t>(to)], attempt);
       introduce(socket, options, channel, attempt);
       return socket;
     } catch (const common::Error& error) {
       reason = error.what();
     }
-    std::this_thread::sleep_for(
-        std::min<Clock::duration>(pause, std::max(deadline - Clock::now(), Clock::duration::zero())));
+    const auto left = std::max(deadline - Clock::now(), Clock::duration::zero());
+    if (!common::sleep_unless_stopped(std::min<Clock::duration>(pause, left), options.stop)) break;
     pause = std::min<Clock::duration>(2 * pause, kLongestPause);
   }
   return Socket();

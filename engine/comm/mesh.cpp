@@ -80,7 +80,7 @@ void check_complete(const TcpCommOptions& options, const Mesh& mesh, const Diale
 }
 
 // One byte each way with everybody: nobody goes on before all are connected with all.
-void agree_that_all_are_here(const TcpCommOptions& options, const Mesh& mesh, Clock::time_point deadline) {
+void agree_that_all_are_here(const TcpCommOptions& options, const Mesh& mesh, const Deadline& deadline) {
   const std::array<std::byte, 1> here{std::byte{1}};
   std::vector<std::string> missing;
   const auto with_each = [&](const auto& action) {
@@ -89,6 +89,7 @@ void agree_that_all_are_here(const TcpCommOptions& options, const Mesh& mesh, Cl
       try {
         action(mesh.data(rank));
       } catch (const Error& error) {
+        if (error.code() == Code::kCancelled) throw;
         missing.push_back(describe(options, rank, std::string("connected, but did not join: ") + error.what()));
       }
     }
@@ -112,8 +113,9 @@ Mesh connect_mesh(const TcpCommOptions& options) {
   Dialers dialers(options, deadline, mesh);
   acceptor.accept_higher_ranks(deadline, mesh);
   dialers.join();
+  if (options.stop.stop_requested()) throw Error(Code::kCancelled, "stopped while the ranks were connecting");
   check_complete(options, mesh, dialers, acceptor);
-  agree_that_all_are_here(options, mesh, deadline);
+  agree_that_all_are_here(options, mesh, {deadline, options.stop});
   return mesh;
 }
 

@@ -21,8 +21,8 @@ struct Mesh {
 };
 
 // Returns when all ranks are connected with all others. Throws kDeadlineExceeded naming the missing ranks and, where
-// known, why; kUnavailable when this rank's own endpoint cannot be listened on; kInvalidArgument for a rank outside of
-// the endpoints.
+// known, why; kCancelled when stopped; kUnavailable when this rank's own endpoint cannot be listened on;
+// kInvalidArgument for a rank outside of the endpoints.
 Mesh connect_mesh(const TcpCommOptions& options);
 
 }  // namespace millrace::engine

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <memory>
@@ -17,6 +18,7 @@ namespace millrace::engine {
 namespace {
 
 constexpr int kBacklog = 128;
+constexpr auto kTick = std::chrono::milliseconds(100);
 
 [[noreturn]] void fail(const std::string& what) {
   throw common::Error(common::Code::kUnavailable, what);
@@ -50,13 +52,16 @@ void send_small_messages_at_once(const Socket& socket) {
   ::setsockopt(socket.fd(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 }
 
-void wait_for(const Socket& socket, short events, Clock::time_point deadline) {
+// poll() knows no stop token, so it looks up from time to time.
+void wait_for(const Socket& socket, short events, const Deadline& deadline) {
   pollfd entry{socket.fd(), events, 0};
   while (true) {
-    const int ready = ::poll(&entry, 1, poll_timeout(deadline));
+    if (deadline.stop.stop_requested()) throw common::Error(common::Code::kCancelled, "stopped");
+    const auto look_up = deadline.stop.stop_possible() ? Clock::now() + kTick : deadline.at;
+    const int ready = ::poll(&entry, 1, poll_timeout(std::min(deadline.at, look_up)));
     if (ready > 0) return;
-    if (ready == 0) fail("no answer in time");
-    if (errno != EINTR) fail("poll: " + system_reason(errno));
+    if (ready == 0 && Clock::now() >= deadline.at) fail("no answer in time");
+    if (ready < 0 && errno != EINTR) fail("poll: " + system_reason(errno));
   }
 }
 
@@ -79,7 +84,7 @@ Socket::~Socket() {
   if (fd_ >= 0) ::close(fd_);
 }
 
-void Socket::write_all(std::span<const std::byte> data, Clock::time_point deadline) const {
+void Socket::write_all(std::span<const std::byte> data, const Deadline& deadline) const {
   while (!data.empty()) {
     const ssize_t sent = ::send(fd_, data.data(), data.size(), MSG_NOSIGNAL);
     if (sent >= 0) {
@@ -92,7 +97,7 @@ void Socket::write_all(std::span<const std::byte> data, Clock::time_point deadli
   }
 }
 
-void Socket::read_all(std::span<std::byte> data, Clock::time_point deadline) const {
+void Socket::read_all(std::span<std::byte> data, const Deadline& deadline) const {
   while (!data.empty()) {
     const ssize_t got = ::recv(fd_, data.data(), data.size(), 0);
     if (got > 0) {
@@ -118,7 +123,7 @@ Socket listen_on(const TcpEndpoint& endpoint) {
   return socket;
 }
 
-Socket connect_to(const TcpEndpoint& endpoint, Clock::time_point deadline) {
+Socket connect_to(const TcpEndpoint& endpoint, const Deadline& deadline) {
   const Addresses addresses = resolve(endpoint, 0);
   Socket socket = open_for(*addresses);
   send_small_messages_at_once(socket);

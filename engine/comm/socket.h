@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <optional>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <utility>
 
@@ -18,6 +19,12 @@ std::string to_string(const TcpEndpoint& endpoint);  // "host:port"
 
 // Milliseconds until `deadline` for poll(): 0 when it has passed, rounded up.
 int poll_timeout(Clock::time_point deadline);
+
+// How long an operation may wait: until a moment, or until it is told to stop, which ends it with kCancelled.
+struct Deadline {
+  Clock::time_point at;
+  std::stop_token stop = {};
+};
 
 // Owns a descriptor.
 class Socket {
@@ -35,8 +42,8 @@ class Socket {
   bool is_open() const { return fd_ >= 0; }
 
   // Both throw when the peer closes, the connection breaks or the deadline passes.
-  void write_all(std::span<const std::byte> data, Clock::time_point deadline) const;
-  void read_all(std::span<std::byte> data, Clock::time_point deadline) const;
+  void write_all(std::span<const std::byte> data, const Deadline& deadline) const;
+  void read_all(std::span<std::byte> data, const Deadline& deadline) const;
 
  private:
   int fd_ = -1;
@@ -44,7 +51,7 @@ class Socket {
 
 // All sockets below do not block.
 Socket listen_on(const TcpEndpoint& endpoint);
-Socket connect_to(const TcpEndpoint& endpoint, Clock::time_point deadline);
+Socket connect_to(const TcpEndpoint& endpoint, const Deadline& deadline);
 std::optional<Socket> accept_from(const Socket& listener);  // empty when nobody waits
 
 }  // namespace millrace::engine

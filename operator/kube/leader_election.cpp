@@ -1,7 +1,6 @@
 #include "operator/kube/leader_election.h"
 
-#include <condition_variable>
-
+#include "common/stop.h"
 #include "operator/kube/timestamp.h"
 
 namespace millrace::controller::kube {
@@ -86,8 +85,6 @@ void LeaderElector::stop() {
 }
 
 void LeaderElector::run(std::stop_token stop) {
-  std::mutex mutex;
-  std::condition_variable_any never;
   bool leading = false;
   while (!stop.stop_requested()) {
     const auto begin = SteadyClock::now();
@@ -100,8 +97,7 @@ void LeaderElector::run(std::stop_token stop) {
       set_leading_until(std::nullopt);
       if (options_.on_lost) options_.on_lost();
     }
-    std::unique_lock lock(mutex);
-    never.wait_for(lock, stop, pause(leading), [] { return false; });
+    common::sleep_unless_stopped(pause(leading), stop);
   }
   if (leading) release();
 }
@@ -177,8 +173,9 @@ void LeaderElector::release() {
                      {"renewTime", now},
                      {"acquireTime", now}};
   try {
-    client_.patch(kLease, options_.lease,
-                  {{"metadata", {{"resourceVersion", record_->resource_version}}}, {"spec", spec}});
+    Client& client = options_.release_client != nullptr ? *options_.release_client : client_;
+    client.patch(kLease, options_.lease,
+                 {{"metadata", {{"resourceVersion", record_->resource_version}}}, {"spec", spec}});
   } catch (const std::exception& error) {
     // The lease then runs out by itself.
     if (options_.on_error) options_.on_error(as_api_error(error));

@@ -45,6 +45,8 @@ struct LeaderElectionOptions {
   std::function<void()> on_lost = {};  // we do not lead any more (not called after a stop()); the process should end
   std::function<void(const std::string& holder)> on_new_leader = {};  // may be empty; ours included
   std::function<void(const ApiError& error)> on_error = {};           // a failed attempt, for the log; may be empty
+  // Releases the lease, when the other client may have been stopped by then; borrowed. Null: the same client does.
+  Client* release_client = nullptr;
   std::uint32_t seed = std::random_device{}();
 };
 

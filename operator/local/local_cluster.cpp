@@ -38,6 +38,7 @@ LocalCluster::LocalCluster(LocalClusterOptions options) : work_folder_(options.n
 }
 
 LocalCluster::~LocalCluster() {
+  stop_.request_stop();
   forwarders_.clear();
   controller_.reset();  // first, so that nothing is made anew while the node ends
   scheduler_.reset();

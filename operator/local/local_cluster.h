@@ -42,7 +42,8 @@ class LocalCluster {
 
   const std::filesystem::path work_folder_;
   MemoryCluster cluster_;
-  HttpAgentClient agents_;
+  std::stop_source stop_;
+  HttpAgentClient agents_{stop_.get_token()};
   std::unique_ptr<LocalNode> node_;
   std::unique_ptr<Scheduler> scheduler_;
   std::unique_ptr<Controller> controller_;

@@ -24,6 +24,7 @@ std::string HttpAgentClient::call(const AgentAddress& agent, const std::string& 
   call.headers = {{"Authorization", "Bearer " + agent.token}};
   call.body = body;
   call.timeout = limit_;
+  call.stop = stop_;
   call.max_body_bytes = 1 << 20;
   common::HttpResponse response = common::http_call(call);
   if (response.status >= 200 && response.status < 300) return std::move(response.body);

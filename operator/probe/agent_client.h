@@ -3,7 +3,9 @@
 
 #include <chrono>
 #include <cstdint>
+#include <stop_token>
 #include <string>
+#include <utility>
 
 #include "common/agent_api.h"
 
@@ -28,7 +30,9 @@ class AgentClient {
 
 class HttpAgentClient final : public AgentClient {
  public:
-  explicit HttpAgentClient(std::chrono::milliseconds limit = std::chrono::milliseconds(500)) : limit_(limit) {}
+  // The stop ends every call, in flight or to come, with kCancelled.
+  explicit HttpAgentClient(std::stop_token stop = {}, std::chrono::milliseconds limit = std::chrono::milliseconds(500))
+      : stop_(std::move(stop)), limit_(limit) {}
 
   common::AgentStatus status(const AgentAddress& agent) override;
   void set_group(const AgentAddress& agent, const common::GroupMembership& membership) override;
@@ -38,6 +42,7 @@ class HttpAgentClient final : public AgentClient {
   std::string call(const AgentAddress& agent, const std::string& method, const std::string& target,
                    const std::string& body) const;
 
+  const std::stop_token stop_;
   const std::chrono::milliseconds limit_;
 };
 

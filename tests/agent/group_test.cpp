@@ -27,12 +27,13 @@ GroupMembership membership(std::int64_t generation, int pods = 1) {
 // A runtime whose parts tests replace; counts what it starts.
 struct Runtime {
   std::mutex mutex;
-  std::condition_variable changed;
+  std::condition_variable_any changed;
   FakeEngine* engine = nullptr;
   int connects = 0;
   int starts = 0;
-  std::string start_fault;    // start throws it
-  std::string connect_fault;  // connect throws it
+  std::string start_fault;       // start throws it
+  std::string connect_fault;     // connect throws it
+  bool peers_stay_away = false;  // connect waits until it is stopped
   bool leader_stopped = false;
   bool aborted = false;
 
@@ -40,12 +41,12 @@ struct Runtime {
   class Comm;
 
   GroupRuntime make() {
-    return {.connect = [this](const GroupRuntime::ConnectRequest&) { return connect(); },
+    return {.connect = [this](const GroupRuntime::ConnectRequest& request) { return connect(request.stop); },
             .start = [this](const auto&, const auto&, Comms) { return start(); },
             .follow = [this](const auto&, const auto&, Comms, const auto& on_ready) { follow(on_ready); }};
   }
 
-  Comms connect();
+  Comms connect(const std::stop_token& stop);
 
   std::unique_ptr<engine::Engine> start() {
     const std::lock_guard lock(mutex);
@@ -91,11 +92,15 @@ class Runtime::Comm : public engine::Comm {
   Runtime& runtime_;
 };
 
-Comms Runtime::connect() {
+Comms Runtime::connect(const std::stop_token& stop) {
   std::unique_lock lock(mutex);
   ++connects;
   aborted = false;
   changed.notify_all();
+  if (peers_stay_away) {
+    changed.wait(lock, stop, [] { return false; });
+    throw common::Error(common::Code::kCancelled, "stopped");
+  }
   if (!connect_fault.empty()) {
     changed.wait_for(lock, std::chrono::milliseconds(20), [this] { return connect_fault.empty(); });
     throw common::Error(common::Code::kDeadlineExceeded, "rank 1 did not connect");
@@ -223,6 +228,31 @@ TEST(Group, TriesAgainWhilePeersAreMissing) {
     f.runtime.connect_fault.clear();
   }
   f.wait_for(AgentPhase::kServing);
+}
+
+// Waits until the group is connecting for the `count`th time.
+void wait_for_connects(Fixture& f, int count) {
+  std::unique_lock lock(f.runtime.mutex);
+  ASSERT_TRUE(f.runtime.changed.wait_for(lock, kPatience, [&] { return f.runtime.connects >= count; }));
+}
+
+TEST(Group, AShutdownDoesNotWaitForPeers) {
+  Fixture f;
+  f.runtime.peers_stay_away = true;
+  f.group.set_membership(membership(1, 2));
+  wait_for_connects(f, 1);
+  f.group.shutdown(std::chrono::milliseconds(0));  // returns
+  EXPECT_EQ(f.runtime.starts, 0);
+}
+
+TEST(Group, ANewerGenerationDoesNotWaitForThePeersOfTheOlder) {
+  Fixture f;
+  f.runtime.peers_stay_away = true;
+  f.group.set_membership(membership(1, 2));
+  wait_for_connects(f, 1);
+  f.runtime.set([&] { f.runtime.peers_stay_away = false; });
+  f.group.set_membership(membership(2, 2));
+  f.wait_for(AgentPhase::kServing, 2);
 }
 
 TEST(Group, GivesUpWhenPeersStayAway) {

@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "common/error.h"
+#include "engine/comm/socket.h"
 #include "tests/engine/comm/ranks.h"
 
 namespace millrace::engine::test {
@@ -226,6 +227,36 @@ TEST(TcpComm, AStrangerThatConnectsHoldsNobodyUp) {
   EXPECT_THAT(connect_error(stranger), HasSubstr("rank 0"));
   EXPECT_NO_THROW(connect_tcp_comm(tcp_options(endpoints, 1)));
   rank0.join();
+}
+
+// Starts rank `rank` of a group whose others stay away, stops it, and waits for its end.
+std::optional<Code> code_when_stopped(const std::vector<TcpEndpoint>& endpoints, int rank) {
+  std::stop_source source;
+  TcpCommOptions options = tcp_options(endpoints, rank);
+  options.connect_timeout_ms = 3'600'000;
+  options.stop = source.get_token();
+  std::optional<Code> code;
+  std::thread connecting([&] {
+    try {
+      connect_tcp_comm(options);
+    } catch (const Error& error) {
+      code = error.code();
+    }
+  });
+  source.request_stop();
+  connecting.join();
+  return code;
+}
+
+TEST(TcpComm, AStopEndsTheWaitForPeersThatStayAway) {
+  const std::vector<TcpEndpoint> endpoints = loopback_endpoints(3);
+  for (const int rank : {0, 1, 2}) EXPECT_EQ(code_when_stopped(endpoints, rank), Code::kCancelled) << rank;
+}
+
+TEST(TcpComm, AStopEndsAHandshakeThatGetsNoAnswer) {
+  const std::vector<TcpEndpoint> endpoints = loopback_endpoints(2);
+  const Socket silent = listen_on(endpoints[0]);  // connections are made, and nobody says a word
+  EXPECT_EQ(code_when_stopped(endpoints, 1), Code::kCancelled);
 }
 
 TEST(TcpComm, ARankOutsideOfTheEndpointsIsAnArgumentError) {

@@ -10,6 +10,7 @@
 #include "operator/kube/client.h"
 #include "operator/kube/kubeconfig.h"
 #include "tests/operator/kube/scripted_server.h"
+#include "tests/support/fault.h"
 
 namespace millrace::controller::kube {
 namespace {
@@ -335,6 +336,19 @@ TEST(ClientRequest, EndsAfterItsLimitHoweverSlowlyBytesDripIn) {
   } catch (const ApiError& error) {
     EXPECT_EQ(error.code(), Code::kDeadlineExceeded);
   }
+}
+
+TEST(ClientRequest, StopsAtOnceWhileItWaitsForTheAnswer) {
+  std::stop_source source;
+  ClientOptions options = quick();
+  options.request_limit = 10min;
+  options.stop = source.get_token();
+  ScriptedServer server([&](ScriptedConnection& connection, const ScriptedRequest&, int) {
+    source.request_stop();
+    connection.wait_until_peer_leaves();
+  });
+  const auto fault = test::fault_of([&] { client_of(server, options)->get(kPod, {"default", "a"}); });
+  EXPECT_EQ(fault.code, Code::kCancelled);
 }
 
 TEST(ClientRequest, NamesTheServerThatCannotBeReached) {

@@ -152,6 +152,29 @@ TEST(LeaderElector, LeadsAloneAndReleasesWhenStopped) {
   EXPECT_EQ(server.lease().int_at("/spec/leaseDurationSeconds"), 1);
 }
 
+TEST(LeaderElector, ReleasesThroughTheOtherClientWhenItsOwnWasStopped) {
+  LeaseServer server;
+  testing::FakeClient stopped = server.client;
+  std::atomic<bool> shutdown = false;
+  const auto while_running = [&](auto call) {
+    return [&shutdown, call](auto&&... arguments) {
+      if (shutdown) throw ApiError(Code::kCancelled, 0, "", "stopped");
+      return call(std::forward<decltype(arguments)>(arguments)...);
+    };
+  };
+  stopped.on_get = while_running(stopped.on_get);
+  stopped.on_patch = while_running(stopped.on_patch);
+  Counter started;
+  Counter lost;
+  LeaderElectionOptions options = candidate("a", started, lost);
+  options.release_client = &server.client;
+  LeaderElector elector(stopped, options);
+  ASSERT_TRUE(started.reaches(1));
+  shutdown = true;
+  elector.stop();
+  EXPECT_EQ(server.lease().string_at("/spec/holderIdentity"), "");
+}
+
 TEST(LeaderElector, HandsOverToTheOtherCandidateOnACleanStop) {
   LeaseServer server;
   Counter a_started;

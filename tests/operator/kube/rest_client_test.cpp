@@ -51,14 +51,6 @@ HttpResponse refused(int code, const std::string& reason, const std::string& det
   return {code, R"({"kind":"Status","message":"m","reason":")" + reason + R"(","details":)" + details + "}", ""};
 }
 
-TEST(ResourcePath, FollowsGroupScopeAndEncoding) {
-  EXPECT_EQ(resource_path(kPod, "a", "b", "status"), "/api/v1/namespaces/a/pods/b/status");
-  EXPECT_EQ(resource_path(kPod, ""), "/api/v1/pods");
-  EXPECT_EQ(resource_path(kNode, "ignored", "n"), "/api/v1/nodes/n");
-  EXPECT_EQ(resource_path(kLease, "a", "b"), "/apis/coordination.k8s.io/v1/namespaces/a/leases/b");
-  EXPECT_EQ(resource_path(kPod, "a", "../../secrets?x"), "/api/v1/namespaces/a/pods/..%2F..%2Fsecrets%3Fx");
-}
-
 TEST(RestClientGet, TellsAMissingObjectFromAMissingKind) {
   Fixture missing_object({refused(404, "NotFound", R"({"name":"b","kind":"pods"})")});
   EXPECT_EQ(missing_object.client->get(kPod, {"a", "b"}), std::nullopt);
