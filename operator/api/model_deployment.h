@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "operator/api/rollout_spec.h"
 #include "operator/kube/object.h"
 
 namespace millrace::controller {
@@ -94,6 +95,7 @@ struct Spec {
   EngineSpec engine;
   EndpointSpec endpoint;
   std::int32_t drain_timeout_seconds = 300;
+  RolloutSpec rollout;
   std::vector<std::string> zones;
 
   std::int32_t pods_per_group() const { return parallelism.tensor / devices.per_pod; }

@@ -84,6 +84,7 @@ class SpecParser {
     within(spec, "engine", &SpecParser::read_engine);
     within(spec, "endpoint", &SpecParser::read_endpoint);
     within(spec, "drain", &SpecParser::read_drain);
+    read_rollout(spec, spec_.rollout, [this](FieldReader& fields) { finish(fields); });
     spec.read_strings("zones", spec_.zones, 16);
     finish(spec);
     check_across(spec);

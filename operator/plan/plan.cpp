@@ -17,9 +17,9 @@ constexpr seconds kRemakeDelay{10};
 
 class Builder {
  public:
-  Builder(const std::string& deployment, const Spec& spec, const std::string& revision, const Observed& observed,
+  Builder(const std::string& deployment, const Spec& spec, const RolloutTarget& target, const Observed& observed,
           TimePoint now)
-      : deployment_(deployment), spec_(spec), revision_(revision), observed_(observed), now_(now) {}
+      : deployment_(deployment), spec_(spec), target_(target), observed_(observed), now_(now) {}
 
   Plan build() {
     plan_.supply = supply_of(spec_, observed_.nodes);
@@ -48,8 +48,8 @@ class Builder {
   RolloutInput rollout_input() const {
     RolloutInput input;
     input.replicas = spec_.replicas;
-    input.revision = revision_;
-    input.pods_per_group = spec_.pods_per_group();
+    input.budgets = budgets_of(spec_.rollout, spec_.replicas);
+    input.target = target_;
     input.supply = plan_.supply;
     for (const GroupView& group : observed_.groups) {
       GroupFacts facts = facts_of(group, now_);
@@ -97,7 +97,7 @@ class Builder {
   // What facts_of() makes of the group can change by time alone.
   void wait_for_time(const GroupView& group) {
     const auto until = [&](TimePoint time) { wait_at_most(std::chrono::ceil<milliseconds>(time - now_)); };
-    const bool lost = group.revision != revision_ && group.was_routable() && !group.routable() && !group.retiring();
+    const bool lost = group.was_routable() && !group.routable() && !group.retiring();
     if (lost) until(group.leader()->gate_since + kPatience + milliseconds(1));
     if (!group.terminating()) return;
     if (is_lost(group)) return;
@@ -119,9 +119,9 @@ class Builder {
   }
 
   void create(const NewGroup& group) {
-    const std::string name = group_name(deployment_, revision_, group.index);
-    for (std::int32_t pod = 0; pod < spec_.pods_per_group(); ++pod) {
-      plan_.create.push_back({name, group.index, pod, group.zone});
+    const std::string name = group_name(deployment_, group.revision, group.index);
+    for (std::int32_t pod = 0; pod < target_.share(group.revision)->pods_per_group; ++pod) {
+      plan_.create.push_back({name, group.index, pod, group.zone, group.revision});
     }
   }
 
@@ -155,11 +155,11 @@ class Builder {
   }
 
   void repair(const GroupView& group) {
-    if (group.revision != revision_) return;
+    if (target_.share(group.revision) == nullptr) return;
     for (std::int32_t index = 0; index < group.expected_pods; ++index) {
       const PodView* pod = group.pod(index);
       if (pod == nullptr) {
-        plan_.create.push_back({group.name, group.index, index, group.zone});
+        plan_.create.push_back({group.name, group.index, index, group.zone, group.revision});
       } else if (pod->ended() && !pod->terminating()) {
         const auto age = std::chrono::duration_cast<milliseconds>(now_ - pod->created);
         if (age >= kRemakeDelay) {
@@ -173,7 +173,7 @@ class Builder {
 
   const std::string& deployment_;
   const Spec& spec_;
-  const std::string& revision_;
+  const RolloutTarget& target_;
   const Observed& observed_;
   const TimePoint now_;
   Plan plan_;
@@ -187,7 +187,12 @@ std::string group_name(const std::string& deployment, const std::string& revisio
 
 Plan plan(const std::string& deployment, const Spec& spec, const std::string& revision, const Observed& observed,
           TimePoint now) {
-  return Builder(deployment, spec, revision, observed, now).build();
+  return plan(deployment, spec, RolloutTarget{{{revision, spec.replicas, spec.pods_per_group()}}}, observed, now);
+}
+
+Plan plan(const std::string& deployment, const Spec& spec, const RolloutTarget& target, const Observed& observed,
+          TimePoint now) {
+  return Builder(deployment, spec, target, observed, now).build();
 }
 
 }  // namespace millrace::controller

@@ -10,6 +10,7 @@
 #include "operator/api/model_deployment.h"
 #include "operator/plan/group.h"
 #include "operator/plan/placement.h"
+#include "operator/plan/rollout_target.h"
 #include "operator/plan/zone_health.h"
 
 namespace millrace::controller {
@@ -25,6 +26,7 @@ struct CreatePod {
   std::int32_t group_index = 0;
   std::int32_t pod_index = 0;
   std::string zone;
+  std::string revision;
 };
 
 struct DeletePod {
@@ -61,7 +63,10 @@ struct Plan {
 // Name of a group: "<deployment>-<revision>-<index>".
 std::string group_name(const std::string& deployment, const std::string& revision, std::int32_t index);
 
-// `revision` is revision_of(spec).
+// `spec` gives the number of replicas and everything else that does not belong to a revision.
+Plan plan(const std::string& deployment, const Spec& spec, const RolloutTarget& target, const Observed& observed,
+          TimePoint now);
+// All groups of one revision, which is revision_of(spec).
 Plan plan(const std::string& deployment, const Spec& spec, const std::string& revision, const Observed& observed,
           TimePoint now);
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <set>
 #include <tuple>
 
@@ -9,102 +10,143 @@ namespace millrace::controller {
 namespace {
 
 using Life = GroupFacts::Life;
+using Groups = std::vector<const GroupFacts*>;
 
 class Planner {
  public:
-  explicit Planner(const RolloutInput& input) : input_(input) {
+  explicit Planner(const RolloutInput& input)
+      : input_(input), shares_(input.target.shares), members_(input.target.shares.size()) {
+    for (const Share& share : shares_) wanted_ += share.groups;
     for (const GroupFacts& group : input.groups) {
       if (group.life != Life::kLive) continue;
-      (is_current(group) ? current_ : old_).push_back(&group);
+      ++live_;
+      available_ += group.routable ? 1 : 0;
+      ++in_zone_[group.zone];
+      const std::optional<std::size_t> share = share_of(group);
+      (share ? members_[*share] : excess_).push_back(&group);
     }
   }
 
   RolloutPlan plan() {
-    retire_old();
-    retire_surplus();
+    choose_surplus();
+    retire_excess();
     create();
     return std::move(plan_);
   }
 
  private:
   // A group in a zone that the spec no longer names is replaced like one of an old revision.
-  bool is_current(const GroupFacts& group) const {
+  bool placed_well(const GroupFacts& group) const {
     const auto& zones = input_.supply.zones;
-    const bool placed_well = zones.empty() || std::any_of(zones.begin(), zones.end(), [&](const ZoneSupply& zone) {
-                               return zone.name == group.zone;
-                             });
-    return group.revision == input_.revision && placed_well;
+    const auto is_its_zone = [&](const ZoneSupply& zone) { return zone.name == group.zone; };
+    return zones.empty() || std::any_of(zones.begin(), zones.end(), is_its_zone);
   }
 
-  std::int32_t available() const {
-    const auto routable = [](const GroupFacts* group) { return group->routable; };
-    return static_cast<std::int32_t>(std::count_if(old_.begin(), old_.end(), routable) +
-                                     std::count_if(current_.begin(), current_.end(), routable));
+  std::optional<std::size_t> share_of(const GroupFacts& group) const {
+    const bool lost_for_good = group.incomplete && input_.target.share(group.revision) == nullptr;
+    if (input_.target.frozen) return lost_for_good ? std::nullopt : std::optional<std::size_t>(0);
+    for (std::size_t i = 0; i < shares_.size(); ++i) {
+      if (shares_[i].revision == group.revision && placed_well(group)) return i;
+    }
+    return std::nullopt;
   }
 
   // Groups that cost nothing to lose first; then from the fullest zone; then the youngest.
-  void order(std::vector<const GroupFacts*>& groups) const {
-    std::map<std::string, int> live;
-    for (const GroupFacts* group : old_) ++live[group->zone];
-    for (const GroupFacts* group : current_) ++live[group->zone];
-    std::sort(groups.begin(), groups.end(), [&](const GroupFacts* a, const GroupFacts* b) {
-      const auto rank = [&](const GroupFacts* g) {
-        return std::tuple(g->routable, g->was_routable, -live[g->zone], -g->index, g->name);
-      };
-      return rank(a) < rank(b);
-    });
+  bool goes_before(const GroupFacts* a, const GroupFacts* b) const {
+    const auto rank = [&](const GroupFacts* group) {
+      return std::tuple(group->routable, group->was_routable, -in_zone_.at(group->zone), -group->index);
+    };
+    const auto first = rank(a);
+    const auto second = rank(b);
+    return first != second ? first < second : a->name < b->name;
   }
 
-  void retire(std::vector<const GroupFacts*>& from, const GroupFacts* group, const char* reason) {
-    plan_.retire.push_back({group->name, reason});
-    from.erase(std::find(from.begin(), from.end(), group));
+  const GroupFacts* take_first(Groups& groups) const {
+    const auto first = std::min_element(groups.begin(), groups.end(),
+                                        [&](const GroupFacts* a, const GroupFacts* b) { return goes_before(a, b); });
+    const GroupFacts* group = *first;
+    groups.erase(first);
+    return group;
   }
 
-  void retire_old() {
-    std::vector<const GroupFacts*> candidates = old_;
-    order(candidates);
-    for (const GroupFacts* group : candidates) {
-      const bool enough_without = available() - (group->routable ? 1 : 0) >= input_.replicas;
-      const bool hopeless = !group->routable && (!group->was_routable || group->lost_long || group->incomplete);
-      if (enough_without || hopeless) retire(old_, group, "a newer revision replaces it");
+  void choose_surplus() {
+    for (std::size_t i = 0; i < shares_.size(); ++i) {
+      while (static_cast<std::int32_t>(members_[i].size()) > shares_[i].groups) {
+        const GroupFacts* group = take_first(members_[i]);
+        surplus_.insert(group);
+        excess_.push_back(group);
+        --in_zone_[group->zone];  // so that the next one is taken from another zone
+      }
+    }
+    for (const GroupFacts* group : surplus_) ++in_zone_[group->zone];
+  }
+
+  void retire_excess() {
+    while (!excess_.empty()) {
+      const GroupFacts* group = take_first(excess_);
+      if (!may_go(*group)) continue;
+      const bool fewer = surplus_.contains(group) && live_ > wanted_;
+      plan_.retire.push_back({group->name, fewer ? "fewer replicas are asked for" : "another revision replaces it"});
+      --live_;
+      --in_zone_[group->zone];
+      available_ -= group->routable ? 1 : 0;
     }
   }
 
-  void retire_surplus() {
-    while (static_cast<std::int32_t>(current_.size()) > input_.replicas) {
-      std::vector<const GroupFacts*> candidates = current_;
-      order(candidates);
-      const GroupFacts* group = candidates.front();
-      if (group->routable && available() - 1 < input_.replicas) return;
-      retire(current_, group, "fewer replicas are asked for");
+  bool may_go(const GroupFacts& group) {
+    const std::int32_t left = available_ - (group.routable ? 1 : 0);
+    const std::int32_t least = std::max(input_.replicas - input_.budgets.unavailable, 0);
+    if (!group.routable) {
+      const bool hopeless = !group.was_routable || group.lost_long || group.incomplete;
+      return hopeless || left >= least || (surplus_.contains(&group) && live_ > wanted_);
     }
+    if (left < least) return false;
+    // It leaves before its successor has shown that it can serve.
+    const bool unproven = left < input_.replicas && live_ <= wanted_ && !group.successor_checked;
+    plan_.waits_for_check = plan_.waits_for_check || unproven;
+    return !unproven;
   }
 
   void create() {
-    std::int32_t total = 0;
-    for (const GroupFacts& group : input_.groups) total += group.overdue ? 0 : 1;
-    std::set<std::int32_t> taken;
+    std::map<std::string, std::set<std::int32_t>> taken;  // revision -> indexes
     std::map<std::string, ZoneUse> use;
     for (const GroupFacts& group : input_.groups) {
-      if (group.revision == input_.revision) taken.insert(group.index);
-      if (!group.overdue) ++use[group.zone].all;
+      taken[group.revision].insert(group.index);
+      if (group.overdue) continue;
+      ++total_;
+      ++use[group.zone].all;
     }
-    for (const GroupFacts* group : current_) ++use[group->zone].current;
-    auto wanted = input_.replicas - static_cast<std::int32_t>(current_.size());
-    for (std::int32_t index = 0; wanted > 0 && total < input_.replicas + 1; ++index) {
+    for (std::size_t i = 0; i < shares_.size(); ++i) {
+      for (auto& [zone, used] : use) used.current = 0;
+      for (const GroupFacts* group : members_[i]) ++use[group->zone].current;
+      create_share(shares_[i], static_cast<std::int32_t>(members_[i].size()), taken[shares_[i].revision], use);
+    }
+  }
+
+  void create_share(const Share& share, std::int32_t have, const std::set<std::int32_t>& taken,
+                    std::map<std::string, ZoneUse>& use) {
+    const std::int32_t most = input_.replicas + input_.budgets.surge;
+    for (std::int32_t index = 0; have < share.groups && total_ < most; ++index) {
       if (taken.contains(index)) continue;
-      const std::string zone = pick_zone(input_.supply, input_.pods_per_group, use);
-      plan_.create.push_back({index, zone});
+      const std::string zone = pick_zone(input_.supply, share.pods_per_group, use);
+      plan_.create.push_back({share.revision, index, zone});
       ++use[zone].current;
       ++use[zone].all;
-      ++total;
-      --wanted;
+      ++total_;
+      ++have;
     }
   }
 
   const RolloutInput& input_;
-  std::vector<const GroupFacts*> old_;      // live, to be replaced
-  std::vector<const GroupFacts*> current_;  // live, as wanted
+  const std::vector<Share>& shares_;
+  std::vector<Groups> members_;          // live, by share
+  Groups excess_;                        // live, to be retired when that is safe
+  std::set<const GroupFacts*> surplus_;  // those of them whose revision is wanted, but not so many
+  std::map<std::string, int> in_zone_;   // live
+  std::int32_t wanted_ = 0;
+  std::int32_t live_ = 0;
+  std::int32_t available_ = 0;
+  std::int32_t total_ = 0;
   RolloutPlan plan_;
 };
 

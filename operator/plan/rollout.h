@@ -1,19 +1,21 @@
 // Which groups are made and which are retired. Pure: the same facts give the same plan, and every plan is safe by
-// itself, whatever was planned before.
+// itself, whatever was planned before and however many of its steps are carried out.
 //
-// Never, by the planner's doing: fewer available groups than asked for while there were enough; more groups in all than
-// asked for plus one (those still leaving included). Always: with agents that come up, exactly `replicas` groups of the
-// wanted revision remain.
+// Never, by the planner's doing: fewer routable groups than replicas - max_unavailable; more groups in all (those still
+// leaving included) than replicas + max_surge. Always: with agents that come up, exactly the wanted shares remain.
 //
-// Surge is one group: a rollout makes one new group, waits until it is routed, retires one old group, and so on.
+// Only what serves now counts as available, whatever its revision: a group that lost its route uses up the budget
+// before a sound one may be touched, and a revision is never taken for finished because of groups of another.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 #include <vector>
 
 #include "operator/plan/group.h"
 #include "operator/plan/placement.h"
+#include "operator/plan/rollout_target.h"
 
 namespace millrace::controller {
 
@@ -27,10 +29,11 @@ struct GroupFacts {
   std::int32_t index = 0;
   Life life = Life::kLive;
   bool routable = false;
-  bool was_routable = false;  // at some time
-  bool lost_long = false;     // was routed, and has not been for longer than kPatience
-  bool incomplete = false;    // pods are missing; only groups of the wanted revision can be completed
-  bool overdue = false;       // should be gone by now (its node is silent): no longer counted
+  bool was_routable = false;      // at some time
+  bool lost_long = false;         // was routed, and has not been for longer than kPatience
+  bool incomplete = false;        // pods are missing; only groups of wanted revisions can be completed
+  bool overdue = false;           // should be gone by now (its node is silent): no longer counted
+  bool successor_checked = true;  // the wanted revision's model was read where this group runs
 };
 
 // How long an old group that lost its route is given to come back before a rollout takes it first.
@@ -42,13 +45,14 @@ GroupFacts facts_of(const GroupView& group, TimePoint now);
 
 struct RolloutInput {
   std::int32_t replicas = 1;
-  std::string revision;  // wanted
-  std::int32_t pods_per_group = 1;
+  Budgets budgets;
+  RolloutTarget target;
   std::vector<GroupFacts> groups;
   Supply supply;
 };
 
 struct NewGroup {
+  std::string revision;
   std::int32_t index = 0;
   std::string zone;
 };
@@ -61,6 +65,7 @@ struct Retirement {
 struct RolloutPlan {
   std::vector<NewGroup> create;
   std::vector<Retirement> retire;
+  bool waits_for_check = false;  // a group would be replaced now, if its successor's model had been checked
 
   bool empty() const { return create.empty() && retire.empty(); }
 };
