@@ -26,7 +26,7 @@ struct CreatePod {
   std::int32_t group_index = 0;
   std::int32_t pod_index = 0;
   std::string zone;
-  std::string revision;
+  std::string revision = {};
 };
 
 struct DeletePod {
