@@ -121,10 +121,6 @@ void FieldReader::within(const std::string& key, const std::function<void(FieldR
   if (found->is_object()) read(inner);
 }
 
-FieldReader FieldReader::item(const kube::Json& object, const std::string& key) const {
-  return FieldReader(object, name(key), problems_);
-}
-
 void FieldReader::refuse_unknown() {
   if (!object_.is_object()) return;
   for (const auto& item : object_.items()) {

@@ -31,9 +31,6 @@ class FieldReader {
   // Calls `read` for the object in `key`; an absent one is not visited.
   void within(const std::string& key, const std::function<void(FieldReader&)>& read);
 
-  // A reader of an object inside a list that read_array gave; `key` names it in messages. Borrows the object.
-  FieldReader item(const kube::Json& object, const std::string& key) const;
-
   void problem(const std::string& key, const std::string& what);  // "<path>.<key> <what>"
   void refuse_unknown();  // after all reads; only the objects visited so far are checked
   const kube::Json* find(const std::string& key);

@@ -60,38 +60,6 @@ class RolloutReader {
     if (canary.groups.value == 0) fields.problem("groups", "is 0: a canary needs at least 1 group");
     fields.read("durationSeconds", canary.duration_seconds, 1, 86400);
     fields.read("readySeconds", canary.ready_seconds, 1, 86400);
-    fields.read("minSamples", canary.min_samples, 0, 1000000);
-    fields.within("tolerances", [&](FieldReader& tolerances) {
-      tolerances.read("ttftPercent", canary.tolerances.ttft_percent, 0, 10000);
-      tolerances.read("interTokenPercent", canary.tolerances.inter_token_percent, 0, 10000);
-      tolerances.read("errorPercent", canary.tolerances.error_percent, 0, 100);
-      finish_(tolerances);
-    });
-    read_golden_prompts(fields, canary);
-    finish_(fields);
-  }
-
-  void read_golden_prompts(FieldReader& fields, CanarySpec& canary) {
-    Json list;
-    fields.read_array("goldenPrompts", list, kMaxGoldenPrompts);
-    for (std::size_t i = 0; i < list.size(); ++i) {
-      const std::string name = "goldenPrompts[" + std::to_string(i) + "]";
-      if (!list[i].is_object()) {
-        fields.problem(name, "must be an object with prompt and expect");
-        continue;
-      }
-      GoldenPrompt prompt;
-      read_golden_prompt(fields.item(list[i], name), prompt);
-      canary.golden_prompts.push_back(std::move(prompt));
-    }
-  }
-
-  void read_golden_prompt(FieldReader fields, GoldenPrompt& prompt) {
-    fields.read("prompt", prompt.prompt, 8192);
-    fields.read("expect", prompt.expect, 1024);
-    fields.read("maxTokens", prompt.max_tokens, 1, 1024);
-    if (prompt.prompt.empty()) fields.problem("prompt", "is missing: give the text to send");
-    if (prompt.expect.empty()) fields.problem("expect", "is missing: give a text that the answer must contain");
     finish_(fields);
   }
 

@@ -4,8 +4,6 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
-#include <string>
-#include <vector>
 
 #include "operator/api/field_reader.h"
 
@@ -28,21 +26,12 @@ struct CanaryTolerances {
   std::int32_t error_percent = 1;         // failed requests, in percentage points
 };
 
-struct GoldenPrompt {
-  std::string prompt;
-  std::string expect;  // must occur in the answer
-  std::int32_t max_tokens = 64;
-};
-
-inline constexpr std::size_t kMaxGoldenPrompts = 16;
-
 struct CanarySpec {
   IntOrPercent groups{1, false};
   std::int32_t duration_seconds = 300;  // from the moment all canary groups are routable
   std::int32_t ready_seconds = 1800;    // to become so
-  std::int32_t min_samples = 100;       // requests of each revision without which nothing is concluded
+  std::int32_t min_samples = 0;         // requests of each revision without which nothing is concluded
   CanaryTolerances tolerances;
-  std::vector<GoldenPrompt> golden_prompts;
 };
 
 struct RolloutSpec {

@@ -90,9 +90,7 @@ class Builder {
     });
   }
 
-  void wait_at_most(milliseconds time) {
-    if (time.count() > 0 && (plan_.look_again.count() == 0 || time < plan_.look_again)) plan_.look_again = time;
-  }
+  void wait_at_most(milliseconds time) { plan_.wait_at_most(time); }
 
   // What facts_of() makes of the group can change by time alone.
   void wait_for_time(const GroupView& group) {

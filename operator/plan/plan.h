@@ -56,6 +56,9 @@ struct Plan {
   Supply supply;
   std::chrono::milliseconds look_again{0};  // 0: no time is waited for
 
+  void wait_at_most(std::chrono::milliseconds time) {  // 0: no limit
+    if (time.count() > 0 && (look_again.count() == 0 || time < look_again)) look_again = time;
+  }
   // Something happens to whole groups: worth a look at the cluster itself before it is done.
   bool moves_groups() const { return !retire.empty() || !create.empty() || !erase.empty(); }
 };

@@ -93,7 +93,7 @@ class Planner {
     }
   }
 
-  bool may_go(const GroupFacts& group) {
+  bool may_go(const GroupFacts& group) const {
     const std::int32_t left = available_ - (group.routable ? 1 : 0);
     const std::int32_t least = std::max(input_.replicas - input_.budgets.unavailable, 0);
     if (!group.routable) {
@@ -101,10 +101,18 @@ class Planner {
       return hopeless || left >= least || (surplus_.contains(&group) && live_ > wanted_);
     }
     if (left < least) return false;
-    // It leaves before its successor has shown that it can serve.
-    const bool unproven = left < input_.replicas && live_ <= wanted_ && !group.successor_checked;
-    plan_.waits_for_check = plan_.waits_for_check || unproven;
-    return !unproven;
+    const bool replaced = live_ <= wanted_;
+    return !replaced || left >= input_.replicas - 1 || successors_serve();
+  }
+
+  // Of every revision that still lacks groups, one serves already.
+  bool successors_serve() const {
+    for (std::size_t i = 0; i < shares_.size(); ++i) {
+      const bool lacks = static_cast<std::int32_t>(members_[i].size()) < shares_[i].groups;
+      const auto serves = [](const GroupFacts* group) { return group->routable; };
+      if (lacks && std::none_of(members_[i].begin(), members_[i].end(), serves)) return false;
+    }
+    return true;
   }
 
   void create() {

@@ -6,6 +6,9 @@
 //
 // Only what serves now counts as available, whatever its revision: a group that lost its route uses up the budget
 // before a sound one may be touched, and a revision is never taken for finished because of groups of another.
+//
+// A revision proves itself before it costs much: until one of its groups serves, no more than one group is taken out
+// for its sake, whatever max_unavailable allows.
 #pragma once
 
 #include <chrono>
@@ -29,11 +32,10 @@ struct GroupFacts {
   std::int32_t index = 0;
   Life life = Life::kLive;
   bool routable = false;
-  bool was_routable = false;      // at some time
-  bool lost_long = false;         // was routed, and has not been for longer than kPatience
-  bool incomplete = false;        // pods are missing; only groups of wanted revisions can be completed
-  bool overdue = false;           // should be gone by now (its node is silent): no longer counted
-  bool successor_checked = true;  // the wanted revision's model was read where this group runs
+  bool was_routable = false;  // at some time
+  bool lost_long = false;     // was routed, and has not been for longer than kPatience
+  bool incomplete = false;    // pods are missing; only groups of wanted revisions can be completed
+  bool overdue = false;       // should be gone by now (its node is silent): no longer counted
 };
 
 // How long an old group that lost its route is given to come back before a rollout takes it first.
@@ -65,7 +67,6 @@ struct Retirement {
 struct RolloutPlan {
   std::vector<NewGroup> create;
   std::vector<Retirement> retire;
-  bool waits_for_check = false;  // a group would be replaced now, if its successor's model had been checked
 
   bool empty() const { return create.empty() && retire.empty(); }
 };

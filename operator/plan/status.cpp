@@ -20,7 +20,6 @@ struct Counts {
   std::int32_t ready = 0;
   std::int32_t routable = 0;
   std::int32_t updated = 0;  // of the wanted revision, staying
-  std::int32_t updated_routable = 0;
 };
 
 bool pods_ready(const GroupView& group) {
@@ -36,7 +35,6 @@ Counts count(const StatusInput& input) {
     if (group.routable()) ++counts.routable;
     if (group.revision != input.revision || group.retiring() || group.terminating()) continue;
     ++counts.updated;
-    if (group.routable()) ++counts.updated_routable;
   }
   return counts;
 }
@@ -89,10 +87,9 @@ class Conditions {
 
   std::vector<Condition> all() {
     if (!input_.problems.empty()) return refused();
-    const bool done = counts_.updated_routable == input_.spec.replicas && counts_.updated == input_.spec.replicas &&
-                      counts_.all == counts_.updated && input_.error.empty();
+    const bool done = is_done();
     const Cause cause = done ? Cause{"AsAsked", as_asked()} : first_cause();
-    const bool stalled = stalled_on(cause);
+    const bool stalled = !done && stalled_on(cause);
     add("Accepted", true, "Valid", "the spec can be carried out");
     add_scheduled();
     add_available();
@@ -101,6 +98,7 @@ class Conditions {
     add("Ready", done, cause.reason, cause.message);
     add("Reconciling", !done && !stalled, done ? "Complete" : cause.reason, cause.message);
     add("Stalled", stalled, stalled ? cause.reason : "NotStalled", stalled ? cause.message : "");
+    add_rollback();
     return std::move(result_);
   }
 
@@ -123,7 +121,19 @@ class Conditions {
     return std::move(result_);
   }
 
+  bool is_done() const {
+    const bool settled = is_settled(input_.rollout, input_.revision, input_.spec.replicas, input_.observed.groups);
+    return settled && input_.error.empty() && !rollout_cause(input_.rollout, input_.revision);
+  }
+
+  void add_rollback() {
+    const CanaryPlan& canary = input_.rollout.canary;
+    const bool active = canary.phase == CanaryPhase::kFailed;
+    add("RollbackActive", active, active ? "CanaryFailed" : "NotRolledBack", active ? canary.message : "");
+  }
+
   std::string as_asked() const {
+    if (const auto other = settled_otherwise(input_.rollout, input_.revision)) return other->message;
     if (input_.spec.replicas == 0) return "scaled to 0: no group is asked for";
     return counts_.routable == 1 ? "1 group serves" : count_of(counts_.routable, "group") + " serve";
   }
@@ -131,6 +141,7 @@ class Conditions {
   Cause first_cause() const {
     if (!input_.error.empty()) return {"ReconcileFailed", input_.error};
     if (!input_.missing.empty()) return {"SecretMissing", input_.missing};
+    if (const auto cause = rollout_cause(input_.rollout, input_.revision)) return {cause->reason, cause->message};
     for (const GroupState state : kBlockingOrder) {
       for (const GroupView& group : input_.observed.groups) {
         if (group_state(group) == state && counts_in(group)) return cause_of(group, state);
@@ -152,7 +163,7 @@ class Conditions {
   bool stalled_on(const Cause& cause) const {
     static const std::set<std::string> kHopeless{"CrashLoopBackOff",  "ImagePullBackOff", "ErrImagePull",
                                                  "InvalidImageName",  "EngineFailed",     "CreateContainerConfigError",
-                                                 "ErrImageNeverPull", "SecretMissing"};
+                                                 "ErrImageNeverPull", "SecretMissing",    "RolledBack"};
     return kHopeless.contains(cause.reason);
   }
 
@@ -250,8 +261,9 @@ Json zones_json(const Observed& observed) {
   return list;
 }
 
-// The revision most groups that serve are of; it changes when a rollout has finished.
+// The revision that a rollout last finished with. While there is none: the one most groups that serve are of.
 std::string current_revision(const StatusInput& input, const Counts& counts, const Json& previous) {
+  if (!input.rollout.stable.empty()) return input.rollout.stable;
   if (counts.all == counts.updated || !previous.is_object()) return input.revision;
   std::map<std::string, int> groups;
   for (const GroupView& group : input.observed.groups) {
@@ -284,6 +296,7 @@ Json status_of(const StatusInput& input, const Json& previous, TimePoint now) {
     status["endpoint"] = input.endpoint;
     status["updateRevision"] = input.revision;
     status["currentRevision"] = current_revision(input, counts, previous);
+    status["rollout"] = rollout_json(input.rollout);
   }
   return status;
 }

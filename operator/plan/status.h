@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "operator/plan/plan.h"
+#include "operator/plan/rollout_status.h"
 
 namespace millrace::controller {
 
@@ -25,6 +26,7 @@ struct StatusInput {
   std::string revision;
   std::string endpoint;
   Observed observed;
+  RolloutReport rollout;
   std::string shortage;  // of the supply
   std::string missing;   // what only a person can provide, and how; empty: nothing
   std::string error;     // why the last reconcile could not do its work; empty: it could

@@ -8,6 +8,7 @@
 #include "common/log.h"
 #include "operator/api/labels.h"
 #include "operator/reconcile/observe.h"
+#include "operator/resources/controller_revision.h"
 
 namespace millrace::controller {
 namespace {
@@ -44,8 +45,8 @@ Controller::Controller(kube::Client& client, AgentClient& agents, ControllerOpti
   prober_ = std::make_unique<Prober>(agents, std::move(probing));
   const std::vector<std::string> everywhere{""};
   for (const std::string& ns : options_.namespaces.empty() ? everywhere : options_.namespaces) {
-    for (const kube::ResourceKind& kind :
-         {kube::kModelDeployment, kube::kPod, kube::kService, kube::kConfigMap, kube::kPodDisruptionBudget}) {
+    for (const kube::ResourceKind& kind : {kube::kModelDeployment, kube::kPod, kube::kService, kube::kConfigMap,
+                                           kube::kPodDisruptionBudget, kControllerRevision}) {
       watch(kind, ns);
     }
   }

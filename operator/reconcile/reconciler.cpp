@@ -52,7 +52,13 @@ bool all_routable(const Observed& observed, const Spec& spec) {
 
 Reconciler::Reconciler(kube::Client& client, const ClusterReader& cache, AgentProbe& probe, kube::EventRecorder* events,
                        ReconcilerOptions options)
-    : client_(client), cache_(cache), live_(client), probe_(probe), events_(events), options_(std::move(options)) {}
+    : client_(client),
+      cache_(cache),
+      live_(client),
+      probe_(probe),
+      events_(events),
+      options_(std::move(options)),
+      rollouts_(client, options_.now) {}
 
 Result Reconciler::reconcile(const kube::ObjectKey& key) {
   const kube::ObjectPtr object = cache_.get(kube::kModelDeployment, key);
@@ -79,6 +85,7 @@ Result Reconciler::reconcile(const kube::ObjectKey& key) {
   status.revision = revision;
   status.endpoint = endpoint_url(parent);
   status.observed = outcome.observed;
+  status.rollout = outcome.rollout.report;
   status.shortage = outcome.plan.supply.shortage;
   status.missing = outcome.missing;
   status.error = outcome.error;
@@ -98,23 +105,28 @@ void Reconciler::forget(const kube::ObjectKey& key) {
 Reconciler::Outcome Reconciler::carry_out(const kube::Object& object, const Parent& parent) {
   Outcome outcome;
   try {
-    outcome.observed = observe(cache_, object);
-    outcome.plan = plan(parent.key.name, parent.spec, parent.revision, outcome.observed, options_.now());
+    look(cache_, object, parent, outcome);
     const std::string token = ensure_token(parent, !outcome.plan.create.empty());
-    apply_children(parent);
-    if (outcome.plan.moves_groups()) {
-      // The cache may be behind what we did a moment ago: such steps are decided on the cluster itself.
-      outcome.observed = observe(live_, object);
-      outcome.plan = plan(parent.key.name, parent.spec, parent.revision, outcome.observed, options_.now());
-    }
+    rollouts_.keep(object, parent, outcome.observed, outcome.rollout);
+    apply_children(parent, outcome.rollout);
+    // The cache may be behind what we did a moment ago: such steps are decided on the cluster itself.
+    if (outcome.plan.moves_groups()) look(live_, object, parent, outcome);
     if (!all_routable(outcome.observed, parent.spec)) outcome.missing = api_key_problem(client_, parent);
     act(object, parent, outcome);
-    remove_old_config_maps(parent, outcome.observed);
+    remove_old_config_maps(parent, outcome);
     watch_agents(parent, outcome, token);
   } catch (const common::Error& error) {
     outcome.error = error.what();
   }
   return outcome;
+}
+
+void Reconciler::look(const ClusterReader& from, const kube::Object& object, const Parent& parent, Outcome& outcome) {
+  outcome.observed = observe(from, object);
+  outcome.rollout = rollouts_.look(from, object, parent, outcome.observed);
+  const RolloutReport& report = outcome.rollout.report;
+  outcome.plan = plan(parent.key.name, parent.spec, report.target, outcome.observed, options_.now());
+  outcome.plan.wait_at_most(report.canary.look_again);
 }
 
 Observed Reconciler::observe(const ClusterReader& from, const kube::Object& object) const {
@@ -126,8 +138,11 @@ Observed Reconciler::observe(const ClusterReader& from, const kube::Object& obje
   return observed;
 }
 
-void Reconciler::apply_children(const Parent& parent) {
-  apply(kube::kConfigMap, build_config_map(parent));
+void Reconciler::apply_children(const Parent& parent, const RolloutView& rollout) {
+  for (const auto& [revision, of_revision] : rollout.parents) {
+    const bool made = rollout.report.target.share(revision) != nullptr;
+    if (made) apply(kube::kConfigMap, build_config_map(of_revision));
+  }
   apply(kube::kService, build_service(parent));
   apply(kube::kPodDisruptionBudget, build_disruption_budget(parent));
 }
@@ -148,9 +163,10 @@ void Reconciler::apply(const kube::ResourceKind& kind, const kube::Object& wante
   client_.apply(kind, marked);
 }
 
-void Reconciler::remove_old_config_maps(const Parent& parent, const Observed& observed) {
+void Reconciler::remove_old_config_maps(const Parent& parent, const Outcome& outcome) {
   std::set<std::string> needed{parent.revision};
-  for (const GroupView& group : observed.groups) needed.insert(group.revision);
+  for (const Share& share : outcome.rollout.report.target.shares) needed.insert(share.revision);
+  for (const GroupView& group : outcome.observed.groups) needed.insert(group.revision);
   for (const kube::ObjectPtr& map : cache_.children(kube::kConfigMap, parent.key)) {
     const auto owner = map->controller_owner();
     const auto revision = map->label(kRevisionLabel);
@@ -202,7 +218,9 @@ void Reconciler::act(const kube::Object& object, const Parent& parent, Outcome& 
     options.uid = pod.uid;
     attempt([&] { client_.remove(kube::kPod, {parent.key.ns, pod.name}, options); });
   }
-  for (const CreatePod& pod : plan.create) attempt([&] { client_.create(kube::kPod, build_pod(parent, pod)); });
+  for (const CreatePod& pod : plan.create) {
+    attempt([&] { client_.create(kube::kPod, build_pod(outcome.rollout.parents.at(pod.revision), pod)); });
+  }
   tell(object, plan);
 }
 

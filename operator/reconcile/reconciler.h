@@ -14,6 +14,7 @@
 #include "operator/plan/status.h"
 #include "operator/probe/prober.h"
 #include "operator/reconcile/reader.h"
+#include "operator/reconcile/rollouts.h"
 #include "operator/resources/child.h"
 
 namespace millrace::controller {
@@ -40,6 +41,7 @@ class Reconciler {
  private:
   struct Outcome {  // of one pass, for status and result
     Observed observed;
+    RolloutView rollout;
     Plan plan;
     std::string error;
     std::string missing;  // that only a person can provide
@@ -48,10 +50,11 @@ class Reconciler {
 
   void forget(const kube::ObjectKey& key);
   Outcome carry_out(const kube::Object& object, const Parent& parent);
+  void look(const ClusterReader& from, const kube::Object& object, const Parent& parent, Outcome& outcome);
   Observed observe(const ClusterReader& from, const kube::Object& object) const;
-  void apply_children(const Parent& parent);
+  void apply_children(const Parent& parent, const RolloutView& rollout);
   void apply(const kube::ResourceKind& kind, const kube::Object& wanted);
-  void remove_old_config_maps(const Parent& parent, const Observed& observed);
+  void remove_old_config_maps(const Parent& parent, const Outcome& outcome);
   std::string ensure_token(const Parent& parent, bool check);
   void act(const kube::Object& object, const Parent& parent, Outcome& outcome);
   void retire(const Parent& parent, const RetirePod& pod);
@@ -66,6 +69,7 @@ class Reconciler {
   AgentProbe& probe_;
   kube::EventRecorder* events_;
   const ReconcilerOptions options_;
+  Rollouts rollouts_;
 
   std::mutex tokens_mutex_;
   struct KnownToken {

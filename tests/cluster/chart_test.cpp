@@ -233,6 +233,8 @@ TEST_F(Chart, GrantsTheOperatorWhatItNeedsAndNoMore) {
                                     {"create", "pods", "-A"},
                                     {"patch", "pods", "--subresource=status", "-A"},
                                     {"patch", "poddisruptionbudgets.policy", "-A"},
+                                    {"watch", "controllerrevisions.apps", "-A"},
+                                    {"delete", "controllerrevisions.apps", "-A"},
                                     {"get", "secrets", "-A"},
                                     {"patch", "leases.coordination.k8s.io/millrace-operator", "-n", "cluster-wide"},
                                     {"list", "leases.coordination.k8s.io", "-n", "kube-node-lease"}};
@@ -244,6 +246,7 @@ TEST_F(Chart, GrantsTheOperatorWhatItNeedsAndNoMore) {
                                      {"watch", "secrets", "-A"},
                                      {"patch", "secrets", "-A"},
                                      {"delete", "services", "-A"},
+                                     {"create", "statefulsets.apps", "-A"},
                                      {"patch", "modeldeployments.millrace.dev", "-A"},
                                      {"create", "modeldeployments.millrace.dev", "-A"},
                                      {"delete", "modeldeployments.millrace.dev", "-A"},

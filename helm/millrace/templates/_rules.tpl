@@ -19,6 +19,9 @@ server-side apply of what does not exist needs create and patch. Children withou
 - apiGroups: [""]
   resources: [services]
   verbs: [get, list, watch, create, patch]
+- apiGroups: [apps]
+  resources: [controllerrevisions] # the history of each deployment
+  verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
   verbs: [get, list, watch, create, patch]

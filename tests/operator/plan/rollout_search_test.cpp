@@ -320,7 +320,7 @@ TEST_P(RolloutSearch, IsSafeAndConvergesInEveryReachableState) {
 INSTANTIATE_TEST_SUITE_P(Models, RolloutSearch,
                          ::testing::Values(Model{"SurgeOne", 4, {1, 0}}, Model{"NoSpareDevice", 4, {0, 1}},
                                            Model{"SurgeOneUnavailableOne", 4, {1, 1}}, Model{"SurgeTwo", 3, {2, 0}},
-                                           Model{"UnavailableTwo", 4, {0, 2}}, Model{"Partition", 4, {1, 0}, 1},
+                                           Model{"UnavailableTwo", 4, {0, 2}}, Model{"Partition", 3, {1, 0}, 1},
                                            Model{"PartitionWithoutSpareDevice", 4, {0, 1}, 2},
                                            Model{"Paused", 3, {1, 0}, 0, 0, true},
                                            Model{"PausedWithoutSpareDevice", 3, {0, 1}, 0, 0, true},

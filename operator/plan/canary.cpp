@@ -1,0 +1,146 @@
+#include "operator/plan/canary.h"
+
+#include <algorithm>
+#include <optional>
+
+namespace millrace::controller {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+class Planner {
+ public:
+  Planner(const CanaryInput& input, TimePoint now) : input_(input), now_(now) {
+    for (const GroupView& group : input.groups) {
+      const bool stays = !group.retiring() && !group.terminating();
+      if (stays && group.revision == input.update) update_.push_back(&group);
+    }
+  }
+
+  CanaryPlan plan() {
+    if (!input_.spec || input_.stable.empty() || input_.stable == input_.update || input_.replicas == 0) return {};
+    if (input_.recorded == CanaryVerdict::kPassed) return {CanaryPhase::kPassed, 0, false, "", {}};
+    if (input_.recorded == CanaryVerdict::kFailed) {
+      return {CanaryPhase::kFailed, 0, false, input_.recorded_reason, {}};
+    }
+    plan_.groups = std::min(input_.spec->groups.of(input_.replicas, Rounding::kUp), most());
+    // One replica and no surge: the new revision can only take the place of what it would be compared with.
+    if (plan_.groups == 0) return {CanaryPhase::kNone, 0, false, "there is no room for a group to compare with", {}};
+    if (input_.paused) return {CanaryPhase::kStarting, plan_.groups, false, "the rollout is paused", {}};
+    if (const GroupView* failing = find_failing())
+      return fail("group " + failing->name + " fails: " + trouble(*failing));
+    const std::optional<TimePoint> since = serves_since();
+    return since ? judge(*since) : start();
+  }
+
+ private:
+  // At least one stable group stays.
+  std::int32_t most() const { return input_.replicas - 1 + std::min(input_.budgets.surge, 1); }
+
+  CanaryPlan fail(std::string reason) {
+    plan_.phase = CanaryPhase::kFailed;
+    plan_.decided_now = true;
+    plan_.message = std::move(reason);
+    plan_.groups = 0;
+    plan_.look_again = {};
+    return plan_;
+  }
+
+  const GroupView* find_failing() const {
+    for (const GroupView* group : update_) {
+      if (group_state(*group) == GroupState::kFailing) return group;
+    }
+    return nullptr;
+  }
+
+  static std::string trouble(const GroupView& group) {
+    for (const PodView& pod : group.pods) {
+      if (!pod.trouble_reason.empty()) return pod.trouble_reason + " " + pod.trouble_message;
+      if (pod.evidence && pod.evidence->status.phase == common::AgentPhase::kFailed)
+        return pod.evidence->status.message;
+    }
+    return "its engine failed";
+  }
+
+  // Since when all canary groups serve; empty while they do not.
+  std::optional<TimePoint> serves_since() const {
+    std::int32_t serving = 0;
+    TimePoint last{};
+    for (const GroupView* group : update_) {
+      if (!group->routable()) continue;
+      ++serving;
+      last = std::max(last, group->leader()->gate_since);
+    }
+    return serving >= plan_.groups ? std::optional(last) : std::nullopt;
+  }
+
+  CanaryPlan start() {
+    plan_.phase = CanaryPhase::kStarting;
+    plan_.message = "the canary groups do not serve yet";
+    std::optional<TimePoint> first;
+    for (const GroupView* group : update_) {
+      for (const PodView& pod : group->pods) first = std::min(first.value_or(pod.created), pod.created);
+    }
+    if (!first) return plan_;
+    const TimePoint until = *first + seconds(input_.spec->ready_seconds);
+    if (now_ >= until) {
+      return fail("its canary groups did not serve within " + std::to_string(input_.spec->ready_seconds) +
+                  " s (spec.rollout.canary.readySeconds)");
+    }
+    plan_.look_again = std::chrono::ceil<milliseconds>(until - now_);
+    return plan_;
+  }
+
+  CanaryPlan judge(TimePoint since) {
+    const CanarySpec& spec = *input_.spec;
+    const seconds duration(spec.duration_seconds);
+    plan_.phase = CanaryPhase::kRunning;
+    plan_.look_again = kCanaryLook;
+    const std::int64_t looks = duration / kCanaryLook + 1;
+    if (const std::string found = regression(input_.samples, spec.tolerances, looks); !found.empty())
+      return fail(found);
+    const std::uint64_t missing = missing_samples(input_.samples, spec.min_samples);
+    if (now_ < since + duration) {
+      plan_.message = "the canary is compared with the stable revision";
+    } else if (missing > 0) {
+      plan_.message = "the canary waits for " + std::to_string(missing) +
+                      " more requests to compare: lower spec.rollout.canary.minSamples to go on without them";
+    } else {
+      plan_.phase = CanaryPhase::kPassed;
+      plan_.decided_now = true;
+      plan_.groups = 0;
+      plan_.look_again = {};
+    }
+    return plan_;
+  }
+
+  const CanaryInput& input_;
+  const TimePoint now_;
+  std::vector<const GroupView*> update_;
+  CanaryPlan plan_;
+};
+
+}  // namespace
+
+std::string_view to_string(CanaryPhase phase) {
+  switch (phase) {
+    case CanaryPhase::kNone:
+      return "None";
+    case CanaryPhase::kStarting:
+      return "Starting";
+    case CanaryPhase::kRunning:
+      return "Running";
+    case CanaryPhase::kPassed:
+      return "Passed";
+    case CanaryPhase::kFailed:
+      return "Failed";
+  }
+  return "None";
+}
+
+CanaryPlan plan_canary(const CanaryInput& input, TimePoint now) {
+  return Planner(input, now).plan();
+}
+
+}  // namespace millrace::controller

@@ -1,0 +1,123 @@
+#include "operator/reconcile/rollouts.h"
+
+#include <optional>
+#include <set>
+
+#include "common/log.h"
+#include "operator/resources/controller_revision.h"
+
+namespace millrace::controller {
+namespace {
+
+std::vector<kube::ObjectPtr> own_revisions(const ClusterReader& from, const Parent& asked) {
+  std::vector<kube::ObjectPtr> own;
+  for (kube::ObjectPtr& object : from.children(kControllerRevision, asked.key)) {
+    const auto owner = object->controller_owner();
+    if (owner && owner->uid == asked.uid && revision_record(*object)) own.push_back(std::move(object));
+  }
+  return own;
+}
+
+std::vector<RevisionRecord> records_of(const std::vector<kube::ObjectPtr>& revisions) {
+  std::vector<RevisionRecord> records;
+  for (const kube::ObjectPtr& object : revisions) records.push_back(*revision_record(*object));
+  return records;
+}
+
+Share share_of(const std::map<std::string, Parent>& parents, const std::string& revision) {
+  const auto found = parents.find(revision);
+  return found == parents.end() ? Share{} : Share{revision, 0, found->second.spec.pods_per_group()};
+}
+
+HistoryPlan plan_history(const Parent& asked, const Observed& observed, std::vector<RevisionRecord> records) {
+  HistoryInput input{asked.revision, std::move(records), {}, asked.spec.rollout.revision_history_limit};
+  for (const GroupView& group : observed.groups) input.in_use.insert(group.revision);
+  return controller::plan_history(input);
+}
+
+}  // namespace
+
+RolloutView Rollouts::look(const ClusterReader& from, const kube::Object& object, const Parent& asked,
+                           const Observed& observed) const {
+  RolloutView view;
+  const std::vector<kube::ObjectPtr> revisions = own_revisions(from, asked);
+  view.records = records_of(revisions);
+  view.report.stable = stable_revision(view.records);
+  view.parents.emplace(asked.revision, asked);
+  for (const kube::ObjectPtr& stored : revisions) {
+    if (revision_record(*stored)->revision != view.report.stable || view.report.stable == asked.revision) continue;
+    if (auto parent = parent_of_revision(asked, object, *stored)) view.parents.emplace(view.report.stable, *parent);
+  }
+  if (const RevisionRecord* record = find_record(view.records, asked.revision)) view.report.number = record->number;
+  view.report.canary = judge(asked, observed, view);
+
+  TargetInput target;
+  target.replicas = asked.spec.replicas;
+  target.budgets = budgets_of(asked.spec.rollout, asked.spec.replicas);
+  target.update = share_of(view.parents, asked.revision);
+  target.stable = share_of(view.parents, view.report.stable);
+  target.partition = asked.spec.rollout.partition;
+  target.canary = view.report.canary.groups;
+  target.rolled_back = view.report.canary.phase == CanaryPhase::kFailed;
+  target.paused = asked.spec.rollout.paused;
+  view.report.target = target_of(target);
+  return view;
+}
+
+CanaryPlan Rollouts::judge(const Parent& asked, const Observed& observed, const RolloutView& view) const {
+  CanaryInput input;
+  input.spec = asked.spec.rollout.canary;
+  input.replicas = asked.spec.replicas;
+  input.budgets = budgets_of(asked.spec.rollout, asked.spec.replicas);
+  input.update = asked.revision;
+  input.stable = view.parents.contains(view.report.stable) ? view.report.stable : "";
+  input.paused = asked.spec.rollout.paused;
+  input.groups = observed.groups;
+  if (const RevisionRecord* record = find_record(view.records, asked.revision)) {
+    input.recorded = record->verdict;
+    input.recorded_reason = record->verdict_reason;
+  }
+  return plan_canary(input, now_());
+}
+
+void Rollouts::keep(const kube::Object& object, const Parent& asked, const Observed& observed, RolloutView& view) {
+  keep_history(object, asked, observed, view);
+  const CanaryPlan& canary = view.report.canary;
+  if (canary.decided_now) {
+    const bool passed = canary.phase == CanaryPhase::kPassed;
+    annotate(asked, verdict_patch(view.report.number, passed ? CanaryVerdict::kPassed : CanaryVerdict::kFailed,
+                                  canary.message));
+    common::log_info("canary decided", {{"deployment", to_string(asked.key)},
+                                        {"revision", asked.revision},
+                                        {"verdict", to_string(canary.phase)},
+                                        {"reason", canary.message}});
+  }
+  const bool finished = is_finished(view.report, asked.revision, asked.spec.replicas, observed.groups);
+  if (finished && view.report.stable != asked.revision) {
+    annotate(asked, completed_patch(now_()));
+    view.report.stable = asked.revision;
+  }
+}
+
+void Rollouts::keep_history(const kube::Object& object, const Parent& asked, const Observed& observed,
+                            RolloutView& view) {
+  HistoryPlan plan = plan_history(asked, observed, view.records);
+  if (plan.empty()) return;
+  // The cache may be behind: numbers are given on the cluster itself.
+  plan = plan_history(asked, observed, records_of(own_revisions(LiveReader(client_), asked)));
+  view.report.number = plan.number;
+  if (plan.create) {
+    const std::string cause = object.annotation(kChangeCauseAnnotation).value_or("");
+    client_.create(kControllerRevision, build_controller_revision(asked, object.at("/spec"), plan.number, cause));
+  }
+  if (plan.renumber) annotate(asked, {{"revision", plan.number}});
+  for (const std::string& revision : plan.erase) {
+    client_.remove(kControllerRevision, {asked.key.ns, controller_revision_name(asked.key, revision)});
+  }
+}
+
+void Rollouts::annotate(const Parent& asked, const Json& patch) {
+  client_.patch(kControllerRevision, {asked.key.ns, controller_revision_name(asked.key, asked.revision)}, patch);
+}
+
+}  // namespace millrace::controller

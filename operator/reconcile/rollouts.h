@@ -1,0 +1,46 @@
+// What the reconciler knows and writes of revisions: their records, the verdict on a canary, the mark of a rollout that
+// has finished. Decisions are in operator/plan (history, canary, rollout_target); this reads and writes.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "operator/kube/client.h"
+#include "operator/plan/plan.h"
+#include "operator/plan/rollout_status.h"
+#include "operator/reconcile/reader.h"
+#include "operator/resources/child.h"
+
+namespace millrace::controller {
+
+struct RolloutView {
+  std::vector<RevisionRecord> records;
+  RolloutReport report;
+  std::map<std::string, Parent> parents;  // by revision: those of which groups may be made
+};
+
+// Any thread, one deployment at a time. `client` is borrowed.
+class Rollouts {
+ public:
+  using Clock = std::function<TimePoint()>;
+
+  Rollouts(kube::Client& client, Clock now) : client_(client), now_(std::move(now)) {}
+
+  // Reads and decides; writes nothing. `asked` is the deployment as its spec asks for it.
+  RolloutView look(const ClusterReader& from, const kube::Object& object, const Parent& asked,
+                   const Observed& observed) const;
+  // Writes down what has been decided and brings the history into order.
+  void keep(const kube::Object& object, const Parent& asked, const Observed& observed, RolloutView& view);
+
+ private:
+  CanaryPlan judge(const Parent& asked, const Observed& observed, const RolloutView& view) const;
+  void keep_history(const kube::Object& object, const Parent& asked, const Observed& observed, RolloutView& view);
+  void annotate(const Parent& asked, const Json& patch);
+
+  kube::Client& client_;
+  const Clock now_;
+};
+
+}  // namespace millrace::controller

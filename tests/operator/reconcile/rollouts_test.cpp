@@ -1,0 +1,170 @@
+// Revisions over time, on a cluster in memory whose kubelet and agents the test plays.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "operator/resources/controller_revision.h"
+#include "tests/operator/reconcile/world.h"
+
+namespace millrace::controller {
+namespace {
+
+using ::testing::HasSubstr;
+using testing::World;
+
+Json spec_of(int replicas, const std::string& model_revision, const Json& more = Json::object()) {
+  Json spec = {{"replicas", replicas}, {"model", {{"revision", model_revision}}}};
+  spec.update(more);
+  return spec;
+}
+
+std::vector<RevisionRecord> records(World& world) {
+  std::vector<RevisionRecord> result;
+  for (const kube::Object& object : world.cluster.list(kControllerRevision, {}).items) {
+    result.push_back(*revision_record(object));
+  }
+  return result;
+}
+
+std::map<std::string, int> pods_by_revision(World& world) {
+  std::map<std::string, int> result;
+  for (const kube::Object& pod : world.pods()) ++result[pod.label(kRevisionLabel).value_or("")];
+  return result;
+}
+
+std::string current(World& world) {
+  return world.deployment().string_at("/status/currentRevision");
+}
+
+TEST(Rollouts, RecordsARevisionBeforeItsFirstPodAndMarksItWhenItServes) {
+  World world;
+  world.apply(spec_of(1, "one"));
+  world.reconcile();
+  ASSERT_EQ(records(world).size(), 1U);
+  EXPECT_EQ(records(world)[0].number, 1);
+  EXPECT_FALSE(records(world)[0].completed);
+  ASSERT_TRUE(world.settle());
+  EXPECT_TRUE(records(world)[0].completed);
+  EXPECT_EQ(current(world), records(world)[0].revision);
+}
+
+TEST(Rollouts, KeepsCurrentAndUpdateRevisionApartUntilTheRolloutHasFinished) {
+  World world;
+  world.apply(spec_of(2, "one"));
+  ASSERT_TRUE(world.settle());
+  const std::string first = current(world);
+  world.apply(spec_of(2, "two"));
+  world.reconcile();
+  EXPECT_EQ(current(world), first);
+  EXPECT_NE(world.deployment().string_at("/status/updateRevision"), first);
+  ASSERT_TRUE(world.settle());
+  EXPECT_NE(current(world), first);
+}
+
+TEST(Rollouts, KeepsNoMoreHistoryThanAskedFor) {
+  World world;
+  for (const char* revision : {"one", "two", "three", "four"}) {
+    world.apply(spec_of(1, revision, {{"revisionHistoryLimit", 1}}));
+    ASSERT_TRUE(world.settle());
+  }
+  EXPECT_EQ(records(world).size(), 2U) << "the one that runs and one before it";
+}
+
+TEST(Rollouts, MakesALostGroupOfThePartitionOfItsOwnRevision) {
+  World world;
+  world.apply(spec_of(3, "one"));
+  ASSERT_TRUE(world.settle());
+  const std::string first = current(world);
+  world.apply(spec_of(3, "two", {{"rollout", {{"partition", 2}}}}));
+  ASSERT_TRUE(world.settle());
+  EXPECT_EQ(pods_by_revision(world)[first], 2);
+  EXPECT_EQ(world.condition("Ready"), "True");
+  for (const kube::Object& pod : world.pods()) {
+    if (pod.label(kRevisionLabel) != first) continue;
+    kube::RemoveOptions now;
+    now.grace_period = 0;
+    world.cluster.remove(kube::kPod, pod.key(), now);
+    break;
+  }
+  ASSERT_TRUE(world.settle());
+  EXPECT_EQ(pods_by_revision(world)[first], 2);
+  EXPECT_EQ(pods_by_revision(world).size(), 2U);
+}
+
+TEST(Rollouts, RemakesThePartitionAfterItsConfigurationAndItsGroupsAreGone) {
+  World world;
+  world.apply(spec_of(2, "one", {{"engine", {{"maxNumSeqs", 3}}}}));
+  ASSERT_TRUE(world.settle());
+  const std::string first = current(world);
+  world.apply(spec_of(2, "two", {{"rollout", {{"partition", 1}}}, {"engine", {{"maxNumSeqs", 5}}}}));
+  ASSERT_TRUE(world.settle());
+  world.cluster.remove(kube::kConfigMap, {"default", "m-" + first});
+  for (const kube::Object& pod : world.pods()) {
+    kube::RemoveOptions now;
+    now.grace_period = 0;
+    world.cluster.remove(kube::kPod, pod.key(), now);
+  }
+  ASSERT_TRUE(world.settle());
+  EXPECT_EQ(pods_by_revision(world)[first], 1);
+  const auto config = world.cluster.get(kube::kConfigMap, {"default", "m-" + first});
+  ASSERT_TRUE(config);
+  EXPECT_THAT(config->json().dump(), HasSubstr("max_num_seqs\\\": 3"));
+}
+
+TEST(Rollouts, WithoutASpareDeviceNeverHaveMorePodsThanReplicas) {
+  World world;
+  const Json tight = {{"rollout", {{"maxSurge", 0}, {"maxUnavailable", 1}}}};
+  world.apply(spec_of(3, "one", tight));
+  ASSERT_TRUE(world.settle());
+  const std::string first = current(world);
+  world.apply(spec_of(3, "two", tight));
+  for (int i = 0; i < 80; ++i) {
+    world.reconcile();
+    EXPECT_LE(world.pods().size(), 3U);
+    EXPECT_GE(world.routable(), 2);
+    world.run_pods();
+    world.run_agents();
+    world.now += std::chrono::seconds(1);
+  }
+  EXPECT_EQ(world.condition("Ready"), "True");
+  EXPECT_EQ(pods_by_revision(world)[first], 0);
+}
+
+TEST(Rollouts, ARevertInTheMiddleGivesTheOldRevisionTheNextNumber) {
+  World world;
+  world.apply(spec_of(2, "one"));
+  ASSERT_TRUE(world.settle());
+  const std::string first = current(world);
+  world.apply(spec_of(2, "two"));
+  world.reconcile();
+  world.apply(spec_of(2, "one"));
+  ASSERT_TRUE(world.settle());
+  EXPECT_EQ(current(world), first);
+  for (const RevisionRecord& record : records(world)) EXPECT_EQ(record.number, record.revision == first ? 3 : 2);
+}
+
+TEST(Rollouts, ACanaryThatDoesNotStartIsRolledBackByItself) {
+  World world;
+  world.apply(spec_of(2, "one"));
+  ASSERT_TRUE(world.settle());
+  const std::string first = current(world);
+  world.apply(spec_of(2, "two", {{"rollout", {{"canary", {{"readySeconds", 60}}}}}}));
+  for (int i = 0; i < 40; ++i) {
+    world.reconcile();
+    EXPECT_GE(world.routable(), 2);
+    world.run_pods();  // but no agent of the new pods ever answers
+    world.now += std::chrono::seconds(2);
+  }
+  EXPECT_EQ(pods_by_revision(world), (std::map<std::string, int>{{first, 2}}));
+  EXPECT_EQ(world.condition("RollbackActive"), "True");
+  EXPECT_EQ(world.condition("Stalled"), "True");
+  EXPECT_EQ(world.condition("Available"), "True");
+  EXPECT_THAT(world.deployment().at("/status/conditions").dump(), HasSubstr("did not serve within 60 s"));
+
+  world.apply(spec_of(2, "one"));
+  ASSERT_TRUE(world.settle());
+  EXPECT_EQ(world.condition("RollbackActive"), "False");
+  EXPECT_EQ(world.condition("Ready"), "True");
+}
+
+}  // namespace
+}  // namespace millrace::controller
