@@ -169,10 +169,16 @@ AgentMetrics::AgentMetrics(const std::string& model_name, const std::string& ver
 
 AgentMetrics::~AgentMetrics() = default;
 
+void AgentMetrics::arrived() {
+  load_.arrived();
+}
+
 void AgentMetrics::first_token(double seconds) {
+  load_.first_token(seconds);
   families_->first_token.Observe(seconds);
 }
 void AgentMetrics::inter_token(double seconds) {
+  load_.inter_token(seconds);
   families_->inter_token.Observe(seconds);
 }
 

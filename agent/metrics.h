@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "agent/load_tracker.h"
 #include "common/agent_api.h"
 #include "common/http.h"
 #include "engine/engine.h"
@@ -41,6 +42,7 @@ class AgentMetrics {
   AgentMetrics(const std::string& model_name, const std::string& version);
   ~AgentMetrics();
 
+  void arrived();  // a generation request, whatever becomes of it
   void first_token(double seconds);
   void inter_token(double seconds);
   void finished(const FinishedChoice& choice);
@@ -51,10 +53,13 @@ class AgentMetrics {
   void answered(std::string_view route, int status);
 
   common::HttpResponse render(const MetricsSnapshot& snapshot);
+  // The totals for the autoscaler.
+  const LoadTracker& load() const { return load_; }
 
  private:
   struct Families;
   std::unique_ptr<Families> families_;
+  LoadTracker load_;
 };
 
 // Mean over the layers of (busiest expert / mean expert); 1 is perfect balance, 0 when nothing ran.

@@ -196,6 +196,7 @@ Json OpenAiApi::model_card() const {
 template <typename Plan>
 HttpReply OpenAiApi::generate(HttpRequest request, Plan plan) {
   const auto arrival = Generation::Clock::now();
+  services_.metrics.arrived();
   auto entry = services_.admission.enter();
   if (const auto* refusal = std::get_if<Admission::Refusal>(&entry)) {
     const bool draining = *refusal == Admission::Refusal::kDraining;

@@ -49,6 +49,17 @@ GroupPeer read_peer(const nlohmann::json& json, std::size_t index) {
   return peer;
 }
 
+// Load only guides the autoscaler, which knows what to do without it; it must not hide how the agent is.
+std::optional<AgentLoad> read_load(const nlohmann::json& status) {
+  const auto load = status.find("load");
+  if (load == status.end()) return std::nullopt;
+  try {
+    return load->get<AgentLoad>();
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+}
+
 }  // namespace
 
 std::string_view to_string(AgentPhase phase) {
@@ -62,6 +73,7 @@ void to_json(nlohmann::json& json, const AgentStatus& value) {
           {"in_flight", value.in_flight},     {"running", value.running},
           {"waiting", value.waiting},         {"kv_usage", value.kv_usage},
           {"state_usage", value.state_usage}, {"placement_number", value.placement_number}};
+  if (value.load) json["load"] = *value.load;
 }
 
 void from_json(const nlohmann::json& json, AgentStatus& value) {
@@ -82,6 +94,7 @@ void from_json(const nlohmann::json& json, AgentStatus& value) {
       .read("state_usage", read.state_usage)
       .read("placement_number", read.placement_number, 0);
   read.phase = parse_phase(phase);
+  read.load = read_load(json);
   value = read;
 }
 

@@ -16,9 +16,12 @@
 
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "common/agent_load.h"
 
 namespace millrace::common {
 
@@ -44,6 +47,7 @@ struct AgentStatus {
   double kv_usage = 0.0;     // 0..1
   double state_usage = 0.0;  // 0..1
   std::int64_t placement_number = 0;
+  std::optional<AgentLoad> load;  // of a leader whose engine runs; absent from earlier versions
 };
 
 struct GroupPeer {
