@@ -20,7 +20,7 @@ struct SimulationResult {
   int most_replicas = 0;
   int direction_changes = 0;            // of the desired replicas
   int most_changes_in_ten_minutes = 0;  // of direction
-  std::vector<int> missed;                // minutes with requests in which the targets were not held
+  std::vector<int> missed;              // minutes with requests in which the targets were not held
   std::vector<std::int32_t> replicas;   // desired, at the end of each minute
 
   double attainment() const { return minutes == 0 ? 1.0 : static_cast<double>(minutes_held) / minutes; }

@@ -23,11 +23,13 @@ std::unique_ptr<ScalingRule> millrace_rule(const controller::AutoscalingSpec& sp
 // As KEDA scales on a sum of waiting requests: ceil(sum / 5), through a HorizontalPodAutoscaler with its defaults.
 std::unique_ptr<ScalingRule> queue_rule(const controller::AutoscalingSpec& spec);
 
-// As a HorizontalPodAutoscaler with its defaults: every 15 s, from metrics of the last scrape (15 s), the greater of two
-// ratios, use of the fuller cache over `use` and requests waiting per replica over 5; tolerance 10 %; scale-up at most by
+// As a HorizontalPodAutoscaler with its defaults and the deployment's own targets as its metrics: every 15 s, from
+// metrics of the last scrape (15 s), the greatest ratio of a metric to its target; tolerance 10 %; scale-up at most by
 // 4 or 100 % in 15 s, scale-down to the greatest wish of 300 s. Replicas that are not ready count as the HPA counts
 // them: as idle when scaling up.
-inline constexpr double kHpaUse = 0.7;
-std::unique_ptr<ScalingRule> hpa_rule(const controller::AutoscalingSpec& spec, double use = kHpaUse);
+std::unique_ptr<ScalingRule> hpa_rule(const controller::AutoscalingSpec& spec);
+
+// The same on two metrics that people choose by hand: use of the fuller cache over `use`, 5 requests waiting.
+std::unique_ptr<ScalingRule> cache_use_rule(const controller::AutoscalingSpec& spec, double use);
 
 }  // namespace millrace::cli

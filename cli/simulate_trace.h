@@ -16,14 +16,14 @@ namespace millrace::cli {
 
 // What a replica can do. The defaults give one about three requests a second.
 struct ServiceModel {
-  double slots = 32;                         // sequences that run together
-  double queue = 128;                        // that may wait; one more is refused
-  double kv_tokens = 60'000;                 // tokens that the KV cache holds
+  double slots = 32;          // sequences that run together
+  double queue = 128;         // that may wait; one more is refused
+  double kv_tokens = 60'000;  // tokens that the KV cache holds
   double prefill_tokens_per_second = 8'000;
-  double chunk_tokens = 256;                 // prompt tokens of one step
-  double decode_base_ms = 20;                // of a step with one sequence
-  double decode_per_sequence_ms = 0.5;       // more for each further one
-  double start_up_seconds = 60;              // from creation to traffic
+  double chunk_tokens = 256;            // prompt tokens of one step
+  double decode_base_ms = 20;           // of a step with one sequence
+  double decode_per_sequence_ms = 0.5;  // more for each further one
+  double start_up_seconds = 60;         // from creation to traffic
 };
 
 struct TraceRow {

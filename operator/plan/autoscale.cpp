@@ -11,9 +11,8 @@ namespace {
 
 using std::chrono::seconds;
 
-constexpr double kTolerance = 0.05;     // a need that exceeds the replicas by less is left alone
 constexpr double kSurvivorShare = 0.9;  // of their capacity that survivors of a scale-down may be given
-constexpr double kBacklogTime = 60;     // seconds in which requests that wait should be gone
+constexpr double kBacklogTime = 15;     // seconds in which requests that wait should be gone
 constexpr double kMostAtOnce = 2.0;     // by a ratio of targets; capacity is not known, so look again after that
 constexpr seconds kMissTime{30};        // a target must be missed this long before it is taken for lasting
 constexpr double kEnoughRecord = 60;    // seconds of arrivals before anything is given up
@@ -66,7 +65,7 @@ class Planner {
 
   void propose() {
     const Need need = greatest_need();
-    if (need.replicas > current_ * (1 + kTolerance)) {
+    if (need.replicas > current_) {
       decision_.candidate = static_cast<std::int32_t>(std::ceil(std::min(need.replicas, 1e6) - 1e-9));
       decision_.reason = need.reason;
       decision_.message = need.message;

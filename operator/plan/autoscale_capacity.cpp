@@ -7,10 +7,10 @@
 namespace millrace::controller {
 namespace {
 
-constexpr double kMemory = 900;  // seconds after which a sample has half its weight
-constexpr double kEnough = 12;   // weight of samples before anything is concluded
-constexpr double kReach = 2.0;   // how far beyond the loads that were seen the line is believed
-constexpr double kSpread = 1.3;  // random arrivals: a group in a hundred holds this many root(n) more than the mean
+constexpr double kMemory = 900;       // seconds after which a sample has half its weight
+constexpr double kEnough = 12;        // weight of samples before anything is concluded
+constexpr double kReach = 2.0;        // how far beyond the loads that were seen the line is believed
+constexpr double kSpread = 1.6;       // random arrivals: one group in twenty holds this many root(n) more than the mean
 constexpr double kBreachShare = 0.9;  // of a rate that missed a target, what is taken to hold
 
 }  // namespace

@@ -17,9 +17,9 @@ constexpr double kProofOfStep = 3.5;  // standard deviations by which a short wi
 constexpr double kDiscount = 1.0;     // standard deviations that a proven step is discounted by
 
 struct Line {
-  double at_end = 0;  // value at the newest point
-  double slope = 0;   // per second
-  double error = 0;   // standard error of the slope
+  double at_end = 0;   // value at the newest point
+  double slope = 0;    // per second
+  double error = 0;    // standard error of the slope
   double scatter = 0;  // variance about the line
 };
 
