@@ -140,7 +140,7 @@ common::AgentStatus AdminApi::status() const {
   status.leader = state.leader;
   status.load_progress = state.load_progress;
   status.in_flight = services_.admission.in_flight();
-  services_.slot.use([&status](engine::Engine& engine) {
+  services_.slot.use([&](engine::Engine& engine) {
     const engine::EngineStats stats = engine.stats();
     status.running = stats.running;
     status.waiting = stats.waiting;

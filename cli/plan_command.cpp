@@ -1,8 +1,10 @@
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 
 #include "cli/commands.h"
 #include "cli/plan_report.h"
+#include "cli/simulate.h"
 #include "common/error.h"
 #include "operator/api/manifest.h"
 
@@ -12,9 +14,41 @@ namespace {
 struct Flags {
   std::vector<std::string> files;
   std::vector<std::string> zones;
+  std::string trace;
+  std::uint64_t seed = 1;
 };
 
+// spec.autoscaling of the first ModelDeployment of the files that has one. Throws when the spec is refused or none has.
+controller::AutoscalingSpec autoscaling_of(const std::vector<std::string>& files) {
+  for (const std::string& file : files) {
+    for (const controller::kube::Object& object : controller::read_manifest(file)) {
+      if (object.kind() != controller::kube::kModelDeployment.kind) continue;
+      const controller::ParsedSpec parsed = parse_spec(object, controller::UnknownFields::kRefuse);
+      if (!parsed.ok()) throw common::Error(common::Code::kInvalidArgument, file + ": " + parsed.problems.front());
+      if (parsed.spec.autoscaling) return *parsed.spec.autoscaling;
+    }
+  }
+  throw common::Error(common::Code::kInvalidArgument,
+                      "no ModelDeployment has spec.autoscaling: add it, or leave out -f to use the trace's own limits");
+}
+
+int run_simulation(const Flags& flags) {
+  LoadTrace trace = read_trace(flags.trace);
+  if (!flags.files.empty()) {
+    trace.autoscaling = autoscaling_of(flags.files);
+    trace.start_replicas =
+        std::clamp(trace.start_replicas, trace.autoscaling.min_replicas, trace.autoscaling.max_replicas);
+  }
+  std::printf("%s", format_simulation(trace, simulate_all(trace, flags.seed)).c_str());
+  return 0;
+}
+
 int run(const Flags& flags) {
+  if (!flags.trace.empty()) return run_simulation(flags);
+  if (flags.files.empty()) {
+    throw common::Error(common::Code::kInvalidArgument,
+                        "nothing to plan: name a manifest with -f or a trace with --simulate");
+  }
   bool refused = false;
   int deployments = 0;
   for (const std::string& file : flags.files) {
@@ -36,9 +70,13 @@ int run(const Flags& flags) {
 void add_plan_command(CLI::App& app, int& status) {
   CLI::App* command = app.add_subcommand("plan", "Shows what a manifest would lead to, without a cluster");
   auto flags = std::make_shared<Flags>();
-  command->add_option("-f,--filename", flags->files, "Manifest (YAML or JSON); may be repeated")->required();
+  command->add_option("-f,--filename", flags->files, "Manifest (YAML or JSON); may be repeated");
   command->add_option("--zones", flags->zones, "Zones to pretend, separated by commas, when the manifest names none")
       ->delimiter(',');
+  command->add_option("--simulate", flags->trace,
+                      "Load trace (CSV) to replay against the autoscaler and two common rules; with -f, by the targets "
+                      "and limits of the manifest");
+  command->add_option("--seed", flags->seed, "Of the simulated arrivals")->capture_default_str();
   command->callback([flags, &status] { status = run(*flags); });
 }
 

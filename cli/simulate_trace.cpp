@@ -2,13 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <fstream>
 #include <functional>
-#include <iterator>
 #include <map>
 #include <sstream>
 
 #include "common/error.h"
+#include "common/file.h"
 
 namespace millrace::cli {
 namespace {
@@ -152,9 +151,7 @@ LoadTrace parse_trace(const std::string& text, const std::string& name) {
 }
 
 LoadTrace read_trace(const std::filesystem::path& file) {
-  std::ifstream stream(file);
-  if (!stream) throw Error(Code::kNotFound, "cannot read " + file.string());
-  return parse_trace({std::istreambuf_iterator<char>(stream), {}}, file.filename().string());
+  return parse_trace(common::read_file(file, "load trace"), file.filename().string());
 }
 
 }  // namespace millrace::cli

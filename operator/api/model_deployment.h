@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "operator/api/autoscaling_spec.h"
 #include "operator/api/rollout_spec.h"
 #include "operator/kube/object.h"
 
@@ -97,6 +98,7 @@ struct Spec {
   std::int32_t drain_timeout_seconds = 300;
   RolloutSpec rollout;
   std::vector<std::string> zones;
+  std::optional<AutoscalingSpec> autoscaling;
 
   std::int32_t pods_per_group() const { return parallelism.tensor / devices.per_pod; }
   std::int64_t termination_grace_seconds() const {

@@ -86,6 +86,9 @@ class SpecParser {
     within(spec, "drain", &SpecParser::read_drain);
     read_rollout(spec, spec_.rollout, [this](FieldReader& fields) { finish(fields); });
     spec.read_strings("zones", spec_.zones, 16);
+    spec.within("autoscaling", [this](FieldReader& fields) {
+      spec_.autoscaling = read_autoscaling(fields, unknown_ == UnknownFields::kRefuse);
+    });
     finish(spec);
     check_across(spec);
   }

@@ -99,6 +99,10 @@ class Conditions {
     add("Reconciling", !done && !stalled, done ? "Complete" : cause.reason, cause.message);
     add("Stalled", stalled, stalled ? cause.reason : "NotStalled", stalled ? cause.message : "");
     add_rollback();
+    if (input_.autoscaling) {
+      const AutoscaleCondition autoscaling = autoscale_condition(*input_.autoscaling);
+      add("AutoscalingActive", autoscaling.active, autoscaling.reason, autoscaling.message);
+    }
     return std::move(result_);
   }
 
@@ -297,6 +301,11 @@ Json status_of(const StatusInput& input, const Json& previous, TimePoint now) {
     status["updateRevision"] = input.revision;
     status["currentRevision"] = current_revision(input, counts, previous);
     status["rollout"] = rollout_json(input.rollout);
+    if (input.autoscaling) {
+      const Json before = previous.is_object() ? previous.value("autoscaling", Json()) : Json();
+      const Json autoscaling = autoscale_status(*input.autoscaling, before);
+      if (!autoscaling.is_null()) status["autoscaling"] = autoscaling;
+    }
   }
   return status;
 }

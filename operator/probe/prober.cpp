@@ -147,6 +147,7 @@ void Prober::probe(const std::string& name, const Entry& entry) {
     start_group(name, entry, members);
   }
   if (changed && options_.on_change) options_.on_change(entry.deployment);
+  if (options_.on_round) options_.on_round(entry.deployment);
 }
 
 void Prober::start_group(const std::string& name, const Entry& entry, const std::vector<MemberView>& members) {

@@ -58,6 +58,8 @@ struct ProberOptions {
   int threads = 8;
   // Something changed that a plan may depend on. Called on the prober's threads.
   std::function<void(const kube::ObjectKey&)> on_change;
+  // A group was asked, whatever it said. Called on the prober's threads.
+  std::function<void(const kube::ObjectKey&)> on_round;
 };
 
 class Prober final : public AgentProbe {

@@ -42,7 +42,14 @@ Controller::Controller(kube::Client& client, AgentClient& agents, ControllerOpti
       }()) {
   ProberOptions probing;
   probing.on_change = [this](const kube::ObjectKey& key) { queue_.add(key); };
+  probing.on_round = [this](const kube::ObjectKey& key) { autoscaler_->look(key); };
+  autoscaler_ = std::make_unique<Autoscaler>(AutoscalerOptions{
+      [this](const std::string& uid) { return asked_->evidence(uid); },
+      options_.reconciler.now,
+      [this](const kube::ObjectKey& key) { queue_.add(key); },
+  });
   prober_ = std::make_unique<Prober>(agents, std::move(probing));
+  asked_ = prober_.get();
   const std::vector<std::string> everywhere{""};
   for (const std::string& ns : options_.namespaces.empty() ? everywhere : options_.namespaces) {
     for (const kube::ResourceKind& kind : {kube::kModelDeployment, kube::kPod, kube::kService, kube::kConfigMap,
@@ -59,6 +66,7 @@ Controller::Controller(kube::Client& client, AgentClient& agents, ControllerOpti
                                                   });
   ReconcilerOptions reconciling = options_.reconciler;
   reconciling.zones = [this] { return zones_->health(); };
+  reconciling.autoscaler = autoscaler_.get();
   reconciler_ = std::make_unique<Reconciler>(client_, *cache_, *prober_, options_.events, std::move(reconciling));
 }
 

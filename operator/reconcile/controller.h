@@ -14,6 +14,7 @@
 #include "operator/kube/client.h"
 #include "operator/kube/watcher.h"
 #include "operator/kube/work_queue.h"
+#include "operator/probe/autoscaler.h"
 #include "operator/probe/prober.h"
 #include "operator/reconcile/reconciler.h"
 #include "operator/reconcile/zone_monitor.h"
@@ -67,7 +68,9 @@ class Controller {
   kube::Client& client_;
   const ControllerOptions options_;
   kube::WorkQueue queue_;
+  std::unique_ptr<Autoscaler> autoscaler_;  // the prober's threads use it
   std::unique_ptr<Prober> prober_;
+  const Prober* asked_ = nullptr;  // the same; its threads may still read it while it is being destroyed
   std::vector<std::unique_ptr<kube::Informer>> informers_;
   std::vector<const kube::Informer*> deployments_;  // those of ModelDeployments; complete before nodes are watched
   std::unique_ptr<CachedReader> cache_;

@@ -77,6 +77,7 @@ Result Reconciler::reconcile(const kube::ObjectKey& key) {
     return {};
   }
   if (parsed.spec.image.empty()) parsed.spec.image = options_.agent_image;
+  status.autoscaling = autoscale(*object, parsed.spec);
   const std::string revision = revision_of(parsed.spec);
   const Parent parent = parent_of(*object, std::move(parsed.spec), revision);
 
@@ -89,6 +90,7 @@ Result Reconciler::reconcile(const kube::ObjectKey& key) {
   status.shortage = outcome.plan.supply.shortage;
   status.missing = outcome.missing;
   status.error = outcome.error;
+  watch_load(key, status.autoscaling, outcome.observed);
   write_status(*object, status);
   if (!outcome.error.empty()) throw common::Error(Code::kUnavailable, outcome.error);
   if (outcome.stale) return {kLookAgainSoon};
@@ -96,8 +98,35 @@ Result Reconciler::reconcile(const kube::ObjectKey& key) {
   return {outcome.missing.empty() || (again.count() > 0 && again < kLookForSecret) ? again : kLookForSecret};
 }
 
+// From here on spec.replicas are those in force, whoever asked for them.
+std::optional<AutoscaleStatusInput> Reconciler::autoscale(const kube::Object& object, Spec& spec) {
+  if (!spec.autoscaling) return std::nullopt;
+  AutoscaleStatusInput input;
+  input.spec = *spec.autoscaling;
+  input.spec_replicas = spec.replicas;
+  if (options_.autoscaler != nullptr) input.record = options_.autoscaler->record(object.key());
+  std::optional<std::int32_t> decided;
+  if (input.record) decided = input.record->decision.desired;
+  spec.replicas = effective_replicas(spec.replicas, spec.autoscaling, decided, recorded_replicas(object.at("/status")));
+  input.replicas = spec.replicas;
+  return input;
+}
+
+void Reconciler::watch_load(const kube::ObjectKey& key, const std::optional<AutoscaleStatusInput>& autoscaling,
+                            const Observed& observed) {
+  if (options_.autoscaler == nullptr) return;
+  const bool on =
+      autoscaling && autoscaling->spec.mode == AutoscalingSpec::Mode::kBuiltIn && autoscaling->spec_replicas > 0;
+  if (on) {
+    options_.autoscaler->watch(key, autoscaling->spec, autoscaling->replicas, observed.groups);
+  } else {
+    options_.autoscaler->forget(key);
+  }
+}
+
 void Reconciler::forget(const kube::ObjectKey& key) {
   probe_.watch(key, {});
+  if (options_.autoscaler != nullptr) options_.autoscaler->forget(key);
   const std::lock_guard lock(tokens_mutex_);
   tokens_.erase(key);
 }

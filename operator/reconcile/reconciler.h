@@ -12,6 +12,7 @@
 #include "operator/kube/events.h"
 #include "operator/plan/plan.h"
 #include "operator/plan/status.h"
+#include "operator/probe/autoscaler.h"
 #include "operator/probe/prober.h"
 #include "operator/reconcile/reader.h"
 #include "operator/reconcile/rollouts.h"
@@ -27,6 +28,7 @@ struct ReconcilerOptions {
   std::string agent_image;  // for deployments that name none
   std::function<TimePoint()> now = [] { return std::chrono::system_clock::now(); };
   std::function<ZoneHealths()> zones = [] { return ZoneHealths{}; };
+  Autoscaler* autoscaler = nullptr;  // borrowed; null: replicas stay what status and spec say
 };
 
 // Any thread, one key at a time (the work queue sees to that). Everything is borrowed; `events` may be null.
@@ -49,6 +51,9 @@ class Reconciler {
   };
 
   void forget(const kube::ObjectKey& key);
+  std::optional<AutoscaleStatusInput> autoscale(const kube::Object& object, Spec& spec);
+  void watch_load(const kube::ObjectKey& key, const std::optional<AutoscaleStatusInput>& autoscaling,
+                  const Observed& observed);
   Outcome carry_out(const kube::Object& object, const Parent& parent);
   void look(const ClusterReader& from, const kube::Object& object, const Parent& parent, Outcome& outcome);
   Observed observe(const ClusterReader& from, const kube::Object& object) const;

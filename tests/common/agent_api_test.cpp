@@ -45,6 +45,46 @@ TEST(AgentApi, StatusSurvivesARoundTrip) {
   EXPECT_EQ(json(status)["phase"], "Draining");
 }
 
+TEST(AgentApi, TheLoadSurvivesARoundTrip) {
+  AgentStatus status;
+  AgentLoad& load = status.load.emplace();
+  load.queue = 3;
+  load.arrivals = 7;
+  load.kv_usage = 0.5;
+  load.first_token.observe(0.2);
+  load.inter_token.observe(0.02, 5);
+  const AgentStatus read = json(status).get<AgentStatus>();
+  ASSERT_TRUE(read.load);
+  EXPECT_EQ(read.load->queue, 3);
+  EXPECT_EQ(read.load->arrivals, 7U);
+  EXPECT_EQ(read.load->first_token, load.first_token);
+  EXPECT_EQ(read.load->inter_token.total(), 5U);
+}
+
+TEST(AgentApi, ABrokenLoadDoesNotHideTheStatus) {
+  json document = AgentStatus{};
+  document["load"] = {{"queue", "many"}};
+  EXPECT_FALSE(document.get<AgentStatus>().load);
+  EXPECT_FALSE(json(AgentStatus{}).get<AgentStatus>().load) << "absent from earlier agents";
+}
+
+TEST(LatencyHistogram, QuantilesAreWithinABucketOfTheTruth) {
+  LatencyHistogram histogram;
+  for (int i = 1; i <= 1000; ++i) histogram.observe(i * 1e-3);
+  EXPECT_NEAR(*histogram.quantile(0.95), 0.95, 0.95 * 0.13);
+  EXPECT_NEAR(*histogram.mean(), 0.5, 0.5 * 0.13);
+  EXPECT_FALSE(LatencyHistogram().quantile(0.95)) << "no samples, no number";
+}
+
+TEST(LatencyHistogram, SinceGivesWhatHappenedInBetweenOrNothingAfterARestart) {
+  LatencyHistogram before;
+  before.observe(0.1, 3);
+  LatencyHistogram after = before;
+  after.observe(0.2, 2);
+  EXPECT_EQ(after.since(before)->total(), 2U);
+  EXPECT_FALSE(before.since(after));
+}
+
 TEST(AgentApi, ReportsAndPlacementsSurviveARoundTrip) {
   const json report = {{"placement_number", 1}, {"steps", 9}, {"tokens", {{1, 2}, {3, 4}}}};
   EXPECT_EQ(json(report.get<ExpertLoadReport>()), report);

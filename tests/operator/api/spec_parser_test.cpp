@@ -122,5 +122,54 @@ TEST(SpecParser, SurvivesAnObjectWithoutSpec) {
       parse_spec(kube::Object(Json::parse(R"({"metadata":{"name":"m"},"spec":[1]})")), UnknownFields::kRefuse).ok());
 }
 
+TEST(SpecParser, ReadsAutoscaling) {
+  const ParsedSpec parsed = parse_spec(object(kModel + R"(
+autoscaling:
+  minReplicas: 2
+  maxReplicas: 9
+  targets: {queuePerReplica: 3, cacheUsePercent: 70, firstTokenP95Milliseconds: 800, interTokenP95Milliseconds: 40}
+  behavior:
+    scaleUp: {stabilizationWindowSeconds: 10, selectPolicy: Min, policies: [{type: Pods, value: 2, periodSeconds: 20}]}
+    scaleDown: {selectPolicy: Disabled}
+  costPerReplicaHour: 2.50
+)"),
+                                       UnknownFields::kRefuse);
+  ASSERT_THAT(parsed.problems, IsEmpty());
+  const AutoscalingSpec& autoscaling = *parsed.spec.autoscaling;
+  EXPECT_EQ(autoscaling.mode, AutoscalingSpec::Mode::kBuiltIn);
+  EXPECT_EQ(autoscaling.min_replicas, 2);
+  EXPECT_EQ(autoscaling.max_replicas, 9);
+  EXPECT_DOUBLE_EQ(autoscaling.targets.queue_per_replica, 3);
+  EXPECT_DOUBLE_EQ(autoscaling.targets.cache_use, 0.7);
+  EXPECT_DOUBLE_EQ(*autoscaling.targets.first_token_p95, 0.8);
+  EXPECT_DOUBLE_EQ(*autoscaling.targets.inter_token_p95, 0.04);
+  EXPECT_EQ(autoscaling.scale_up.select, ScalingRules::Select::kMin);
+  EXPECT_EQ(autoscaling.scale_up.window_seconds, 10);
+  EXPECT_EQ(autoscaling.scale_up.policies.size(), 1U);
+  EXPECT_EQ(autoscaling.scale_down.select, ScalingRules::Select::kDisabled);
+  EXPECT_EQ(autoscaling.scale_down.window_seconds, 120);
+  EXPECT_DOUBLE_EQ(*autoscaling.cost_per_replica_hour, 2.5);
+}
+
+TEST(SpecParser, RefusesAutoscalingThatCannotWork) {
+  const auto says = [](const std::string& yaml, const char* problem) {
+    EXPECT_THAT(problems(kModel + "autoscaling: " + yaml), Contains(HasSubstr(problem)));
+  };
+  says("{}", "spec.autoscaling.maxReplicas is missing: say how many groups there may be");
+  says("{minReplicas: 3, maxReplicas: 2}",
+       "spec.autoscaling.maxReplicas is 2 but minReplicas is 3: raise the one or lower the other");
+  says("{maxReplicas: 2, mode: auto}", "spec.autoscaling.mode is \"auto\": use builtIn or external");
+  says("{maxReplicas: 2, minReplicas: 0}", "spec.autoscaling.minReplicas is 0: use a whole number from 1 to 1000");
+  says("{maxReplicas: 2, targets: {cacheUsePercent: 120}}",
+       "spec.autoscaling.targets.cacheUsePercent is 120: use a whole number from 1 to 100");
+  says("{maxReplicas: 2, targets: {ttft: 1}}", "spec.autoscaling.targets.ttft is not a field");
+  says("{maxReplicas: 2, costPerReplicaHour: cheap}",
+       "spec.autoscaling.costPerReplicaHour is \"cheap\": use a quantity such as 2.50 or 98");
+  says("{maxReplicas: 2, behavior: {scaleUp: {policies: [{type: Nodes, value: 1, periodSeconds: 5}]}}}",
+       "spec.autoscaling.behavior.scaleUp.policies[0].type is \"Nodes\": use Pods or Percent");
+  says("{maxReplicas: 2, behavior: {scaleDown: {selectPolicy: Least}}}",
+       "spec.autoscaling.behavior.scaleDown.selectPolicy is \"Least\": use Max, Min or Disabled");
+}
+
 }  // namespace
 }  // namespace millrace::controller
