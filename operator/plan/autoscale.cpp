@@ -16,6 +16,9 @@ constexpr double kBacklogTime = 15;     // seconds in which requests that wait s
 constexpr double kMostAtOnce = 2.0;     // by a ratio of targets; capacity is not known, so look again after that
 constexpr seconds kMissTime{30};        // a target must be missed this long before it is taken for lasting
 constexpr double kEnoughRecord = 60;    // seconds of arrivals before anything is given up
+constexpr double kRateWindow = 60;      // seconds of the mean rate
+constexpr double kStepWindow = 10;      // seconds that a step was judged by
+constexpr double kChance = 3.0;         // standard deviations of the mean rate that survivors must bear
 constexpr double kProofOfFall = 4.0;    // standard errors
 
 std::string text_of(const char* format, double a, double b) {
@@ -122,7 +125,7 @@ class Planner {
     const bool lasting = !found.empty() && lasts();
     if (found.empty()) history_.missed_since.reset();
     if (lasting) {
-      history_.capacity.breached(history_.arrivals.rate(60) / reading_.warm, targets_);
+      history_.capacity.breached(history_.arrivals.rate(kRateWindow) / reading_.warm, targets_);
       history_.missed_since = now_;  // the next replica needs proof of its own
     }
     if (!in().capacity_per_replica) return found;
@@ -153,7 +156,8 @@ class Planner {
     if (above(in().queue_per_replica, 2 * more, targets_.queue_per_replica)) return false;
     if (in().capacity_per_replica) {
       const double arrivals = std::max(in().forecast_per_second, history_.arrivals.rate(120));
-      return arrivals <= kSurvivorShare * n * *in().capacity_per_replica;
+      const double chance = kChance * std::sqrt(arrivals / kRateWindow);  // or the next busy minute would ask for more
+      return arrivals + chance <= kSurvivorShare * n * *in().capacity_per_replica;
     }
     // Without the capacity: caches fill in proportion, latencies grow faster than the load.
     return !above(in().cache_use, more / kSurvivorShare, targets_.cache_use) &&
@@ -179,8 +183,9 @@ class Planner {
   bool may_turn() const {
     if (!history_.scaled_up_at || now_ - *history_.scaled_up_at >= kCalm) return true;
     const double before = history_.scaled_up_rate;
-    const double after = history_.arrivals.rate(60);
-    const double error = std::sqrt(before / 30 + after / 60);
+    const double after = history_.arrivals.rate(kRateWindow);
+    // A step may have been judged by few seconds, and few requests prove little.
+    const double error = std::sqrt((before * kStepWindow + 3) / (kStepWindow * kStepWindow) + after / kRateWindow);
     return before - after > kProofOfFall * error && after < 0.8 * before;
   }
 

@@ -7,9 +7,11 @@
 namespace millrace::controller {
 namespace {
 
-constexpr double kMemory = 900;       // seconds after which a sample has half its weight
-constexpr double kEnough = 12;        // weight of samples before anything is concluded
-constexpr double kReach = 2.0;        // how far beyond the loads that were seen the line is believed
+constexpr double kMemory = 900;        // seconds after which a sample has half its weight
+constexpr double kEnough = 12;         // weight of samples before anything is concluded
+constexpr double kVaried = 0.003;      // spread of the loads that were seen: one load says nothing of others
+constexpr double kReach = 2.0;         // how far beyond the loads that were seen the line is believed
+constexpr double kAlwaysBelieved = 8;  // sequences up to which it is believed after even the lightest load
 constexpr double kSpread = 1.6;       // random arrivals: one group in twenty holds this many root(n) more than the mean
 constexpr double kBreachShare = 0.9;  // of a rate that missed a target, what is taken to hold
 
@@ -27,10 +29,12 @@ void CapacityModel::Line::fade(double factor) {
   for (double* sum : {&n, &x, &xx, &y, &xy}) *sum *= factor;
 }
 
+double CapacityModel::Line::spread() const {
+  return xx > 0 ? 1 - x * x / (n * xx) : 0;
+}
+
 double CapacityModel::Line::slope() const {
-  const double spread = xx - x * x / n;
-  if (spread < 1e-3 * xx) return 0;  // always the same load: nothing is known of others
-  return std::clamp((xy - x * y / n) / spread, 0.0, x > 0 ? y / x : 0.0);
+  return std::clamp((xy - x * y / n) / (xx - x * x / n), 0.0, x > 0 ? y / x : 0.0);
 }
 
 double CapacityModel::Line::base() const {
@@ -67,8 +71,8 @@ void CapacityModel::breached(double requests_per_second, const AutoscalingTarget
 }
 
 std::optional<ReplicaCapacity> CapacityModel::capacity(const AutoscalingTargets& targets) const {
-  if (mean_.n < kEnough || requests_ < kEnough || most_running_ <= 0) return std::nullopt;
-  double sequences = kReach * most_running_;
+  if (mean_.n < kEnough || mean_.spread() < kVaried || requests_ < kEnough || most_running_ <= 0) return std::nullopt;
+  double sequences = std::max(kReach * most_running_, kAlwaysBelieved);
   if (cache_use_ > 0) sequences = std::min(sequences, targets.cache_use * cache_running_ / cache_use_);
   if (full_at_ > 0) sequences = std::min(sequences, full_at_);
   if (targets.inter_token_p95 && p95_.slope() > 0) {

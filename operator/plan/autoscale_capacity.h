@@ -41,8 +41,9 @@ class CapacityModel {
     double n = 0, x = 0, xx = 0, y = 0, xy = 0;
     void add(double at, double value);
     void fade(double factor);
-    double slope() const;  // not negative
-    double base() const;   // not negative
+    double spread() const;  // variance of x over its mean square: 0 when it was always the same
+    double slope() const;   // not negative
+    double base() const;    // not negative
   };
 
   Line mean_;  // mean inter-token time over running
