@@ -11,15 +11,15 @@ namespace {
 
 using std::chrono::seconds;
 
-constexpr double kSurvivorShare = 0.9;  // of their capacity that survivors of a scale-down may be given
-constexpr double kBacklogTime = 15;     // seconds in which requests that wait should be gone
-constexpr double kMostAtOnce = 2.0;     // by a ratio of targets; capacity is not known, so look again after that
-constexpr seconds kMissTime{30};        // a target must be missed this long before it is taken for lasting
-constexpr double kEnoughRecord = 60;    // seconds of arrivals before anything is given up
-constexpr double kRateWindow = 60;      // seconds of the mean rate
-constexpr double kStepWindow = 10;      // seconds that a step was judged by
-constexpr double kChance = 3.0;         // standard deviations of the mean rate that survivors must bear
-constexpr double kProofOfFall = 4.0;    // standard errors
+constexpr double kSurvivorShare = 0.95;  // of their capacity that survivors of a scale-down may be given
+constexpr double kBacklogTime = 15;      // seconds in which requests that wait should be gone
+constexpr double kMostAtOnce = 2.0;      // by a ratio of targets; capacity is not known, so look again after that
+constexpr seconds kMissTime{30};         // a target must be missed this long before it is taken for lasting
+constexpr double kEnoughRecord = 60;     // seconds of arrivals before anything is given up
+constexpr double kRateWindow = 60;       // seconds of the mean rate
+constexpr double kStepWindow = 10;       // seconds that a step was judged by
+constexpr double kChance = 2.0;          // standard deviations of the mean rate that survivors must bear
+constexpr double kProofOfFall = 4.0;     // standard errors
 
 std::string text_of(const char* format, double a, double b) {
   char buffer[160];
