@@ -10,7 +10,7 @@ namespace {
 constexpr double kMemory = 900;        // seconds after which a sample has half its weight
 constexpr double kEnough = 12;         // weight of samples before anything is concluded
 constexpr double kVaried = 0.003;      // spread of the loads that were seen: one load says nothing of others
-constexpr double kReach = 2.0;         // how far beyond the loads that were seen the line is believed
+constexpr double kReach = 3.0;         // how far beyond the loads that were seen the line is believed
 constexpr double kAlwaysBelieved = 8;  // sequences up to which it is believed after even the lightest load
 constexpr double kSpread = 1.6;       // random arrivals: one group in twenty holds this many root(n) more than the mean
 constexpr double kBreachShare = 0.9;  // of a rate that missed a target, what is taken to hold
@@ -45,7 +45,8 @@ void CapacityModel::fade(double seconds) {
   const double factor = std::exp2(-seconds / kMemory);
   mean_.fade(factor);
   p95_.fade(factor);
-  for (double* sum : {&cache_use_, &cache_running_, &tokens_, &requests_, &most_running_}) *sum *= factor;
+  for (double* sum : {&cache_use_, &cache_running_, &tokens_, &requests_}) *sum *= factor;
+  most_running_ *= std::exp2(-seconds / (4 * kMemory));
   // What was once too much is tried again later: the limit rises as its memory fades.
   if (breach_rate_ > 0) breach_rate_ /= std::exp2(-seconds / (4 * kMemory));
   if (full_at_ > 0) full_at_ /= std::exp2(-seconds / (4 * kMemory));
