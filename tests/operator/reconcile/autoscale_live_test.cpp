@@ -76,14 +76,23 @@ class LoadedAgents final : public AgentClient {
   Clock::time_point last_ = Clock::now();
 };
 
-// Gives every new pod an address and ready containers.
-void run_pods(local::MemoryCluster& cluster, int& next_ip) {
+bool is_routed(const kube::Object& pod) {
+  const Json& conditions = pod.at("/status/conditions");
+  return conditions.is_array() && std::any_of(conditions.begin(), conditions.end(), [](const Json& condition) {
+           return condition["type"] == kRoutableGate && condition["status"] == "True";
+         });
+}
+
+// As a kubelet: gives new pods an address and ready containers, and says Ready when the gate is open.
+void run_pods(local::MemoryCluster& cluster, std::map<std::string, std::string>& addresses) {
   for (const kube::Object& pod : cluster.list(kube::kPod, {}).items) {
-    if (!pod.string_at("/status/podIP").empty()) continue;
+    const auto address = addresses.try_emplace(pod.name(), "10.0.0." + std::to_string(addresses.size() + 1)).first;
     kube::Object report(kube::kPod, pod.key());
     report.json()["status"] = {{"phase", "Running"},
-                               {"podIP", "10.0.0." + std::to_string(next_ip++)},
-                               {"conditions", {{{"type", "ContainersReady"}, {"status", "True"}}}}};
+                               {"podIP", address->second},
+                               {"conditions",
+                                {{{"type", "ContainersReady"}, {"status", "True"}},
+                                 {{"type", "Ready"}, {"status", is_routed(pod) ? "True" : "False"}}}}};
     kube::ApplyOptions options;
     options.subresource = "status";
     options.field_manager = "kubelet";
@@ -107,7 +116,7 @@ TEST(AutoscalingLive, AFourfoldStepLeadsToADecisionAndToNewPods) {
       {"replicas", 1}, {"model", {{"source", "file:///models/m"}}}, {"autoscaling", {{"maxReplicas", 4}}}};
   cluster.create(kube::kModelDeployment, deployment);
 
-  int next_ip = 1;
+  std::map<std::string, std::string> addresses;
   const auto wait_for = [&](const char* what, auto&& holds) {
     const auto deadline = Clock::now() + kDeadline;
     while (!holds()) {
@@ -115,12 +124,15 @@ TEST(AutoscalingLive, AFourfoldStepLeadsToADecisionAndToNewPods) {
         ADD_FAILURE() << "never came: " << what;
         return false;
       }
-      run_pods(cluster, next_ip);
+      run_pods(cluster, addresses);
       std::this_thread::sleep_for(milliseconds(5));  // between two looks at the condition
     }
     return true;
   };
-  const auto status = [&] { return kube::Object(*cluster.get(kube::kModelDeployment, key)).at("/status"); };
+  const auto status = [&] {
+    const kube::Object object = *cluster.get(kube::kModelDeployment, key);
+    return object.at("/status").is_object() ? object.at("/status") : Json::object();
+  };
   const auto serves = [&] { return status().value("routableReplicas", 0) == 1; };
 
   agents.set_rate(4);

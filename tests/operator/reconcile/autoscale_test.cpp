@@ -34,7 +34,8 @@ class Autoscaling : public ::testing::Test {
 
   Json status() { return world.deployment().at("/status"); }
   std::string reason(const std::string& type) {
-    for (const Json& condition : status().at("conditions")) {
+    const Json now = status();
+    for (const Json& condition : now.at("conditions")) {
       if (condition["type"] == type) return condition["reason"];
     }
     return "";
