@@ -7,6 +7,7 @@
 #include "cli/simulate.h"
 #include "common/error.h"
 #include "operator/api/manifest.h"
+#include "operator/api/model_deployment.h"
 
 namespace millrace::cli {
 namespace {
