@@ -16,15 +16,13 @@ class FakeAgents final : public AgentClient {
 
   common::AgentStatus status(const AgentAddress& agent) override {
     const std::lock_guard lock(mutex_);
-    const auto found = agents_.find(agent.ip);
-    if (found == agents_.end()) throw common::Error(common::Code::kUnavailable, "nobody at " + agent.ip);
-    return found->second;
+    return at(agent);
   }
 
   // Takes any generation and serves at once, unless told otherwise.
   void set_group(const AgentAddress& agent, const common::GroupMembership& membership) override {
     const std::lock_guard lock(mutex_);
-    common::AgentStatus& status = agents_.at(agent.ip);
+    common::AgentStatus& status = at(agent);
     status.generation = membership.generation;
     status.phase = phase_after_start_;
     pushes_[agent.ip].push_back(membership);
@@ -32,7 +30,7 @@ class FakeAgents final : public AgentClient {
 
   void drain(const AgentAddress& agent) override {
     const std::lock_guard lock(mutex_);
-    agents_.at(agent.ip).phase = Phase::kDraining;
+    at(agent).phase = Phase::kDraining;
   }
 
   void start(const std::string& ip) {
@@ -63,6 +61,13 @@ class FakeAgents final : public AgentClient {
   }
 
  private:
+  // An agent may stop between two calls: then nobody answers the second.
+  common::AgentStatus& at(const AgentAddress& agent) {
+    const auto found = agents_.find(agent.ip);
+    if (found == agents_.end()) throw common::Error(common::Code::kUnavailable, "nobody at " + agent.ip);
+    return found->second;
+  }
+
   mutable std::mutex mutex_;
   std::map<std::string, common::AgentStatus> agents_;  // by ip
   std::map<std::string, std::vector<common::GroupMembership>> pushes_;
