@@ -1,0 +1,219 @@
+#include "operator/plan/experts.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "operator/plan/experts_search.h"
+
+namespace millrace::controller {
+namespace {
+
+std::string number(std::int64_t value) {
+  return std::to_string(value);
+}
+
+std::string shape_fault(const ExpertShape& shape) {
+  if (shape.experts < 1) return "experts is " + number(shape.experts) + ": a model without experts has no placement";
+  if (shape.ranks < 1) return "ranks is " + number(shape.ranks) + ": at least one rank must hold experts";
+  if (shape.slots_per_rank < 1 || shape.slots() < shape.experts) {
+    const std::int32_t least = (shape.experts + shape.ranks - 1) / shape.ranks;
+    return "slots_per_rank is " + number(shape.slots_per_rank) + ": " + number(shape.experts) + " experts on " +
+           number(shape.ranks) + " ranks need at least " + number(least);
+  }
+  const auto nodes = static_cast<std::int64_t>(shape.node_of_rank.size());
+  if (nodes != 0 && nodes != shape.ranks) {
+    return "node_of_rank has " + number(nodes) + " entries: give one for each of the " + number(shape.ranks) + " ranks";
+  }
+  return "";
+}
+
+std::string load_fault(const ExpertShape& shape, const std::vector<std::vector<double>>& loads) {
+  for (std::size_t layer = 0; layer < loads.size(); ++layer) {
+    const std::string where = "loads of layer " + std::to_string(layer);
+    if (loads[layer].size() != static_cast<std::size_t>(shape.experts)) {
+      return where + " has " + std::to_string(loads[layer].size()) + " entries: the model has " +
+             number(shape.experts) + " experts";
+    }
+    for (std::size_t expert = 0; expert < loads[layer].size(); ++expert) {
+      if (!(loads[layer][expert] >= 0) || std::isinf(loads[layer][expert])) {
+        return where + " has " + std::to_string(loads[layer][expert]) + " for expert " + std::to_string(expert) +
+               ": a load is a finite number, at least 0";
+      }
+    }
+  }
+  return "";
+}
+
+std::string input_fault(const ExpertPlanInput& input) {
+  std::string fault = shape_fault(input.shape);
+  if (fault.empty() && input.loads.empty()) fault = "loads is empty: give one row for each layer";
+  if (fault.empty()) fault = load_fault(input.shape, input.loads);
+  if (fault.empty()) fault = placement_fault(input.shape, input.current, input.loads.size());
+  if (fault.empty() && input.bytes_per_expert < 0) fault = "bytes_per_expert is " + number(input.bytes_per_expert);
+  if (fault.empty() && !(input.tolerance >= 0 && input.tolerance < 1)) {
+    fault = "tolerance is " + std::to_string(input.tolerance) + ": use a share of 0 or more and below 1";
+  }
+  return fault;
+}
+
+// How far replicas are made smaller than the busiest rank's work, step by step: each step fetches more, and leaves
+// smaller pieces, which are easier to balance.
+constexpr double kGreatestShare[] = {0.6, 0.35, 0.0};
+
+// Layers up to this size are shaken; the smaller, the more often.
+constexpr std::int32_t kFewSlots = 64;
+constexpr int kShakenSlots = 20'000;
+
+class LayerPlanner {
+ public:
+  LayerPlanner(const ExpertShape& shape, const std::vector<double>& load, const ExpertRow& origin, double tolerance)
+      : shape_(shape), load_(load), origin_(origin), tolerance_(tolerance) {}
+
+  ExpertRow plan() const {
+    ExpertLayer layer(shape_, load_, origin_);
+    const double bound = layer.lower_bound();
+    if (layer.peak() <= bound * (1 + tolerance_)) return origin_;
+    // What could be reached from nothing says how far it is worth going from here.
+    ExpertLayer fresh(shape_, load_, pack_anew(shape_, load_));
+    if (fresh.peak() > bound * (1 + tolerance_ / 2)) relieve(fresh, fresh.row(), bound * (1 + tolerance_ / 2));
+    if (shape_.slots() <= kFewSlots) shake(fresh, bound * (1 + tolerance_ / 2), kShakenSlots / shape_.slots());
+    const double target = std::max(bound, fresh.peak()) * (1 + tolerance_);
+    ExpertRow best = fresh.row();
+    double peak = fresh.peak();
+    for (const double share : kGreatestShare) {
+      ExpertLayer tried(shape_, load_, origin_);
+      tried.split_greatest(bound * share);
+      relieve(tried, origin_, target);
+      if (tried.peak() <= target) return tried.row();
+      if (tried.peak() < peak) {
+        peak = tried.peak();
+        best = tried.row();
+      }
+      if (shape_.slots() == shape_.experts) break;  // nothing to split with
+    }
+    return keep_in_place(shape_, best, origin_);
+  }
+
+ private:
+  const ExpertShape& shape_;
+  const std::vector<double>& load_;
+  const ExpertRow& origin_;
+  const double tolerance_;
+};
+
+struct Work {
+  double peak = 0.0;
+  double mean = 0.0;
+};
+
+Work work_of(const ExpertShape& shape, const std::vector<double>& load, const ExpertRow& row) {
+  const ExpertLayer layer(shape, load, row);
+  return {layer.peak(), layer.mean()};
+}
+
+double ratio(const Work& work) {
+  return work.mean > 0 ? work.peak / work.mean : 1.0;
+}
+
+bool on_node(const ExpertShape& shape, const ExpertRow& row, std::int32_t expert, std::int32_t node) {
+  for (std::int32_t slot = 0; slot < shape.slots(); ++slot) {
+    if (row[static_cast<std::size_t>(slot)] == expert && shape.node(slot / shape.slots_per_rank) == node) return true;
+  }
+  return false;
+}
+
+void list_fetches(const ExpertShape& shape, std::int32_t layer, const ExpertRow& from, ExpertPlan& plan) {
+  const ExpertRow& to = plan.placement.back();
+  if (from == to) return;
+  for (std::int32_t rank = 0; rank < shape.ranks; ++rank) {
+    const auto range = [&](const ExpertRow& row) {
+      const auto begin = row.begin() + std::ptrdiff_t{rank} * shape.slots_per_rank;
+      return std::pair(begin, begin + shape.slots_per_rank);
+    };
+    const auto [old_begin, old_end] = range(from);
+    const auto [begin, end] = range(to);
+    for (auto slot = begin; slot != end; ++slot) {
+      if (std::find(old_begin, old_end, *slot) != old_end || std::find(begin, slot, *slot) != slot) continue;
+      plan.fetches.push_back({layer, *slot, rank, on_node(shape, from, *slot, shape.node(rank))});
+    }
+  }
+}
+
+void sum_up(const ExpertPlanInput& input, const std::vector<Work>& before, const std::vector<Work>& after,
+            ExpertPlan& plan) {
+  Work all_before, all_after;
+  for (std::size_t layer = 0; layer < before.size(); ++layer) {
+    plan.layers.push_back({ratio(before[layer]), ratio(after[layer])});
+    all_before = {all_before.peak + before[layer].peak, all_before.mean + before[layer].mean};
+    all_after = {all_after.peak + after[layer].peak, all_after.mean + after[layer].mean};
+    if (plan.layers[layer].before > plan.layers[static_cast<std::size_t>(plan.worst_layer)].before) {
+      plan.worst_layer = static_cast<std::int32_t>(layer);
+    }
+  }
+  plan.all = {ratio(all_before), ratio(all_after)};
+  for (const ExpertFetch& fetch : plan.fetches) {
+    plan.bytes += input.bytes_per_expert;
+    if (!fetch.same_node) plan.bytes_between_nodes += input.bytes_per_expert;
+  }
+}
+
+}  // namespace
+
+ExpertPlan plan_experts(const ExpertPlanInput& input) {
+  ExpertPlan plan;
+  plan.refused = input_fault(input);
+  if (!plan.ok()) return plan;
+  std::vector<Work> before, after;
+  for (std::size_t layer = 0; layer < input.loads.size(); ++layer) {
+    const std::vector<double>& load = input.loads[layer];
+    const ExpertRow& current = input.current[layer];
+    plan.placement.push_back(LayerPlanner(input.shape, load, current, input.tolerance).plan());
+    before.push_back(work_of(input.shape, load, current));
+    after.push_back(work_of(input.shape, load, plan.placement.back()));
+    list_fetches(input.shape, static_cast<std::int32_t>(layer), current, plan);
+  }
+  sum_up(input, before, after, plan);
+  return plan;
+}
+
+double expert_imbalance(const ExpertShape& shape, const std::vector<double>& load, const ExpertRow& row) {
+  return ratio(work_of(shape, load, row));
+}
+
+double expert_imbalance(const ExpertShape& shape, const std::vector<std::vector<double>>& loads,
+                        const std::vector<ExpertRow>& rows) {
+  Work all;
+  for (std::size_t layer = 0; layer < loads.size(); ++layer) {
+    const Work work = work_of(shape, loads[layer], rows[layer]);
+    all = {all.peak + work.peak, all.mean + work.mean};
+  }
+  return ratio(all);
+}
+
+std::string placement_fault(const ExpertShape& shape, const std::vector<ExpertRow>& rows, std::size_t layers) {
+  if (rows.size() != layers) {
+    return "the placement has " + std::to_string(rows.size()) + " layers: the loads have " + std::to_string(layers);
+  }
+  for (std::size_t layer = 0; layer < rows.size(); ++layer) {
+    const std::string where = "the placement of layer " + std::to_string(layer);
+    if (rows[layer].size() != static_cast<std::size_t>(shape.slots())) {
+      return where + " has " + std::to_string(rows[layer].size()) + " slots: " + number(shape.ranks) + " ranks with " +
+             number(shape.slots_per_rank) + " slots have " + number(shape.slots());
+    }
+    std::vector<bool> placed(static_cast<std::size_t>(shape.experts), false);
+    for (const std::int32_t expert : rows[layer]) {
+      if (expert < 0 || expert >= shape.experts) {
+        return where + " names expert " + number(expert) + ": use 0 to " + number(shape.experts - 1);
+      }
+      placed[static_cast<std::size_t>(expert)] = true;
+    }
+    const auto missing = std::find(placed.begin(), placed.end(), false);
+    if (missing != placed.end()) {
+      return where + " has no slot for expert " + std::to_string(missing - placed.begin()) + ": every expert needs one";
+    }
+  }
+  return "";
+}
+
+}  // namespace millrace::controller

@@ -1,0 +1,284 @@
+#include "operator/plan/experts_search.h"
+
+#include <algorithm>
+#include <functional>
+#include <numeric>
+#include <random>
+#include <span>
+
+namespace millrace::controller {
+namespace {
+
+constexpr std::size_t kPartners = 4;  // least busy ranks that are tried as partners of the busiest
+constexpr double kLeastGain = 1e-9;   // of the busiest rank's work
+
+bool row_holds(const ExpertShape& shape, const ExpertRow& row, std::int32_t rank, std::int32_t expert) {
+  const auto begin = row.begin() + std::ptrdiff_t{rank} * shape.slots_per_rank;
+  return std::find(begin, begin + shape.slots_per_rank, expert) != begin + shape.slots_per_rank;
+}
+
+struct Step {
+  std::int32_t slot = 0;
+  std::int32_t other = 0;
+  double value = 0.0;  // relief of the busiest rank for each expert fetched; 0: no step
+  bool local = false;  // between ranks of one node
+  double peak = 0.0;   // of the two ranks
+};
+
+class Relief {
+ public:
+  Relief(ExpertLayer& layer, const ExpertRow& origin, double target)
+      : layer_(layer),
+        shape_(layer.shape()),
+        target_(target),
+        was_on_(static_cast<std::size_t>(shape_.ranks) * static_cast<std::size_t>(shape_.experts)),
+        partners_(static_cast<std::size_t>(shape_.ranks)) {
+    for (std::int32_t slot = 0; slot < shape_.slots(); ++slot) {
+      was_on_[index(layer_.rank_of(slot), origin[static_cast<std::size_t>(slot)])] = 1;
+    }
+  }
+
+  void run() {
+    for (std::int32_t left = 4 * shape_.slots(); left > 0; --left) {
+      busy_ = layer_.busiest();
+      work_ = layer_.work(busy_);
+      if (work_ <= target_) return;
+      find_step(std::min(kPartners, partners_.size()));
+      if (best_.value <= 0) find_step(partners_.size());  // the small experts may be on ranks that are not idle
+      if (best_.value <= 0) return;
+      layer_.swap(best_.slot, best_.other);
+    }
+  }
+
+ private:
+  void find_step(std::size_t partners) {
+    best_ = {};
+    find_partners(partners);
+    for (std::size_t i = 0; i < used_; ++i) {
+      if (partners_[i] != busy_) try_partner(partners_[i]);
+    }
+  }
+
+  // The least busy ranks, in order.
+  void find_partners(std::size_t partners) {
+    used_ = 0;
+    for (std::int32_t rank = 0; rank < shape_.ranks; ++rank) {
+      if (used_ == partners && layer_.work(rank) >= layer_.work(partners_[used_ - 1])) continue;
+      std::size_t place = used_ < partners ? used_++ : used_ - 1;
+      for (; place > 0 && layer_.work(partners_[place - 1]) > layer_.work(rank); --place) {
+        partners_[place] = partners_[place - 1];
+      }
+      partners_[place] = rank;
+    }
+  }
+
+  // The innermost loops of all: what cannot win is left as early as possible.
+  void try_partner(std::int32_t rank) {
+    const double room = work_ * (1 - kLeastGain) - layer_.work(rank);
+    const bool local = shape_.node(rank) == shape_.node(busy_);
+    const std::int32_t mine = busy_ * shape_.slots_per_rank;
+    const std::int32_t theirs = rank * shape_.slots_per_rank;
+    for (std::int32_t slot = mine; slot < mine + shape_.slots_per_rank; ++slot) {
+      const std::int32_t expert = layer_.expert_in(slot);
+      const double share = layer_.share(expert);
+      const bool fetched = was_on_[index(rank, expert)] == 0;
+      const double most = fetched ? 1 : 2;  // value of a unit of relief
+      for (std::int32_t other = theirs; other < theirs + shape_.slots_per_rank; ++other) {
+        const double difference = share - layer_.share(layer_.expert_in(other));
+        if (difference <= 0 || difference >= room) continue;
+        const double peak = std::max(work_ - difference, layer_.work(rank) + difference);
+        const double relief = work_ - std::max(peak, target_);
+        if (relief * most < best_.value) continue;
+        const int fetches = int{fetched} + int{was_on_[index(busy_, layer_.expert_in(other))] == 0};
+        const Step step{slot, other, fetches == 0 ? 2 * relief : relief / fetches, local, peak};
+        if (better(step, best_)) best_ = step;
+      }
+    }
+  }
+
+  std::size_t index(std::int32_t rank, std::int32_t expert) const {
+    return static_cast<std::size_t>(rank) * static_cast<std::size_t>(shape_.experts) + static_cast<std::size_t>(expert);
+  }
+
+  static bool better(const Step& a, const Step& b) {
+    if (a.value != b.value) return a.value > b.value;
+    if (a.local != b.local) return a.local;
+    return a.peak < b.peak;
+  }
+
+  ExpertLayer& layer_;
+  const ExpertShape& shape_;
+  const double target_;
+  std::vector<char> was_on_;  // (ranks, experts): the rank holds the expert in the placement in force
+  std::vector<std::int32_t> partners_;
+  std::size_t used_ = 0;
+  std::int32_t busy_ = 0;
+  double work_ = 0.0;  // of busy_
+  Step best_;
+};
+
+// Replicas of every expert: one each, then the greatest share gets one more.
+std::vector<std::int32_t> replicate(const ExpertShape& shape, const std::vector<double>& load) {
+  std::vector<std::int32_t> replicas(load.size(), 1);
+  const auto less = [&](std::int32_t a, std::int32_t b) {
+    const auto i = static_cast<std::size_t>(a), j = static_cast<std::size_t>(b);
+    return load[i] * replicas[j] < load[j] * replicas[i];
+  };
+  std::int32_t spare = shape.slots() - shape.experts;
+  if (spare == 0) return replicas;
+  std::vector<std::int32_t> heap(load.size());
+  std::iota(heap.begin(), heap.end(), 0);
+  std::make_heap(heap.begin(), heap.end(), less);
+  for (; spare > 0; --spare) {
+    std::pop_heap(heap.begin(), heap.end(), less);
+    ++replicas[static_cast<std::size_t>(heap.back())];
+    std::push_heap(heap.begin(), heap.end(), less);
+  }
+  return replicas;
+}
+
+// The replicas of all experts, the greatest share first.
+std::vector<std::pair<double, std::int32_t>> pieces_of(const ExpertShape& shape, const std::vector<double>& load) {
+  const std::vector<std::int32_t> replicas = replicate(shape, load);
+  std::vector<std::pair<double, std::int32_t>> pieces;  // share, expert
+  pieces.reserve(static_cast<std::size_t>(shape.slots()));
+  for (std::size_t expert = 0; expert < load.size(); ++expert) {
+    const std::pair piece{load[expert] / replicas[expert], static_cast<std::int32_t>(expert)};
+    pieces.insert(pieces.end(), static_cast<std::size_t>(replicas[expert]), piece);
+  }
+  std::sort(pieces.begin(), pieces.end(), std::greater<>());
+  return pieces;
+}
+
+// The rank of `row` that each rank takes over, the pairs with the most experts in common first.
+std::vector<std::int32_t> match(const ExpertShape& shape, const ExpertRow& row, const ExpertRow& origin) {
+  struct Pair {
+    std::int32_t common, rank, taken;
+  };
+  std::vector<Pair> pairs;
+  for (std::int32_t taken = 0; taken < shape.ranks; ++taken) {
+    const auto begin = row.begin() + std::ptrdiff_t{taken} * shape.slots_per_rank;
+    for (std::int32_t rank = 0; rank < shape.ranks; ++rank) {
+      const auto common = std::count_if(begin, begin + shape.slots_per_rank,
+                                        [&](std::int32_t expert) { return row_holds(shape, origin, rank, expert); });
+      pairs.push_back({static_cast<std::int32_t>(common), rank, taken});
+    }
+  }
+  std::stable_sort(pairs.begin(), pairs.end(), [](const Pair& a, const Pair& b) { return a.common > b.common; });
+  std::vector<std::int32_t> takes(static_cast<std::size_t>(shape.ranks), -1);
+  std::vector<bool> gone(static_cast<std::size_t>(shape.ranks), false);
+  for (const Pair& pair : pairs) {
+    if (takes[static_cast<std::size_t>(pair.rank)] >= 0 || gone[static_cast<std::size_t>(pair.taken)]) continue;
+    takes[static_cast<std::size_t>(pair.rank)] = pair.taken;
+    gone[static_cast<std::size_t>(pair.taken)] = true;
+  }
+  return takes;
+}
+
+// What stays keeps its slot; the rest fills what is left.
+void settle(ExpertRow incoming, std::span<const std::int32_t> before, std::span<std::int32_t> after) {
+  std::vector<std::size_t> free;
+  for (std::size_t slot = 0; slot < before.size(); ++slot) {
+    const auto same = std::find(incoming.begin(), incoming.end(), before[slot]);
+    if (same == incoming.end()) {
+      free.push_back(slot);
+    } else {
+      after[slot] = *same;
+      incoming.erase(same);
+    }
+  }
+  for (const std::size_t slot : free) {
+    after[slot] = incoming.back();
+    incoming.pop_back();
+  }
+}
+
+}  // namespace
+
+void relieve(ExpertLayer& layer, const ExpertRow& origin, double target) {
+  Relief(layer, origin, target).run();
+}
+
+ExpertRow pack_anew(const ExpertShape& shape, const std::vector<double>& load) {
+  using Bin = std::pair<double, std::int32_t>;  // work, rank
+  std::vector<Bin> open;                        // ranks with free slots, a heap with the least busy on top
+  for (std::int32_t rank = 0; rank < shape.ranks; ++rank) open.push_back({0.0, rank});
+  std::vector<std::int32_t> used(static_cast<std::size_t>(shape.ranks), 0);
+  ExpertRow row(static_cast<std::size_t>(shape.slots()));
+  std::vector<Bin> passed;  // ranks that hold the expert already
+  for (const auto& [share, expert] : pieces_of(shape, load)) {
+    const auto has = [&, expert = expert](std::int32_t rank) {
+      const auto begin = row.begin() + std::ptrdiff_t{rank} * shape.slots_per_rank;
+      const auto end = begin + used[static_cast<std::size_t>(rank)];
+      return std::find(begin, end, expert) != end;
+    };
+    passed.clear();
+    while (open.size() > 1 && has(open.front().second)) {
+      std::pop_heap(open.begin(), open.end(), std::greater<>());
+      passed.push_back(open.back());
+      open.pop_back();
+    }
+    std::pop_heap(open.begin(), open.end(), std::greater<>());
+    auto& [work, rank] = open.back();
+    std::int32_t& count = used[static_cast<std::size_t>(rank)];
+    row[static_cast<std::size_t>(rank * shape.slots_per_rank + count)] = expert;
+    work += share;
+    if (++count == shape.slots_per_rank) {
+      open.pop_back();
+    } else {
+      std::push_heap(open.begin(), open.end(), std::greater<>());
+    }
+    for (const Bin& bin : passed) {
+      open.push_back(bin);
+      std::push_heap(open.begin(), open.end(), std::greater<>());
+    }
+  }
+  return row;
+}
+
+void shake(ExpertLayer& layer, double target, int rounds) {
+  std::minstd_rand random(1);
+  const auto below = [&random](std::int32_t limit) {
+    return static_cast<std::int32_t>(random() % static_cast<std::uint32_t>(limit));
+  };
+  const ExpertShape& shape = layer.shape();
+  for (; rounds > 0 && layer.peak() > target; --rounds) {
+    ExpertLayer tried = layer;
+    for (std::int32_t changes = 1 + below(3); changes > 0; --changes) {
+      const std::int32_t slot = below(shape.slots());
+      if (tried.count(tried.expert_in(slot)) > 1) {
+        tried.put(slot, below(shape.experts));
+      } else {
+        tried.swap(slot, below(shape.slots()));
+      }
+    }
+    relieve(tried, tried.row(), target);
+    if (tried.peak() <= layer.peak()) layer = std::move(tried);
+  }
+}
+
+ExpertRow keep_in_place(const ExpertShape& shape, const ExpertRow& row, const ExpertRow& origin) {
+  const std::vector<std::int32_t> takes = match(shape, row, origin);
+  const auto slots = static_cast<std::size_t>(shape.slots_per_rank);
+  ExpertRow result(row.size());
+  for (std::size_t rank = 0; rank < takes.size(); ++rank) {
+    const auto begin = row.begin() + std::ptrdiff_t{takes[rank]} * shape.slots_per_rank;
+    settle({begin, begin + shape.slots_per_rank}, std::span(origin).subspan(rank * slots, slots),
+           std::span(result).subspan(rank * slots, slots));
+  }
+  return result;
+}
+
+std::int32_t count_fetches(const ExpertShape& shape, const ExpertRow& from, const ExpertRow& to) {
+  std::int32_t fetches = 0;
+  for (std::int32_t slot = 0; slot < shape.slots(); ++slot) {
+    const std::int32_t rank = slot / shape.slots_per_rank;
+    const std::int32_t expert = to[static_cast<std::size_t>(slot)];
+    const auto begin = to.begin() + std::ptrdiff_t{rank} * shape.slots_per_rank;
+    const bool repeated = std::find(begin, to.begin() + slot, expert) != to.begin() + slot;
+    if (!repeated && !row_holds(shape, from, rank, expert)) ++fetches;
+  }
+  return fetches;
+}
+
+}  // namespace millrace::controller
