@@ -72,13 +72,23 @@ HttpReply guarded(Work work) {
 }
 
 common::ExpertPlacementMessage to_message(const engine::ExpertPlacement& placement) {
-  return {.number = placement.number, .slots_per_rank = placement.slots_per_rank, .slots = placement.slots};
+  common::ExpertPlacementMessage message;
+  message.number = placement.number;
+  message.slots_per_rank = placement.slots_per_rank;
+  message.slots = placement.slots;
+  return message;
 }
 
-common::ExpertLoadReport to_report(const engine::ExpertLoad& load, std::int64_t placement_number) {
-  common::ExpertLoadReport report{.placement_number = placement_number, .steps = load.steps, .tokens = {}};
+common::ExpertLoadReport to_report(const engine::ExpertLoad& load) {
+  common::ExpertLoadReport report;
+  report.steps = load.total_steps;
+  if (load.total_tokens.empty()) {  // nothing ran yet
+    report.tokens.assign(static_cast<std::size_t>(load.num_layers),
+                         std::vector<std::int64_t>(static_cast<std::size_t>(load.num_experts), 0));
+    return report;
+  }
   for (std::int32_t layer = 0; layer < load.num_layers; ++layer) {
-    const auto begin = load.tokens.begin() + static_cast<std::ptrdiff_t>(layer) * load.num_experts;
+    const auto begin = load.total_tokens.begin() + static_cast<std::ptrdiff_t>(layer) * load.num_experts;
     report.tokens.emplace_back(begin, begin + load.num_experts);
   }
   return report;
@@ -206,9 +216,12 @@ HttpReply AdminApi::get_expert_load(const HttpRequest&) {
   common::ExpertLoadReport report;
   const bool running = services_.slot.use([&report](engine::Engine& engine) {
     if (engine.info().num_experts == 0) throw Error(Code::kUnimplemented, "the model has no experts");
-    report = to_report(engine.expert_load(), engine.expert_placement().number);
+    report = to_report(engine.expert_load());
+    report.placement_number = engine.expert_placement().number;
+    report.expert_bytes = engine.info().expert_bytes;
   });
   if (!running) throw Error(Code::kUnavailable, "no engine runs here: " + unready_reason());
+  report.generation = services_.group.state().generation;
   return json_response(report);
 }
 
@@ -218,33 +231,30 @@ HttpReply AdminApi::get_placement(const HttpRequest&) {
     if (engine.info().num_experts == 0) throw Error(Code::kUnimplemented, "the model has no experts");
     message = to_message(engine.expert_placement());
   });
+  message.move = expert_move_.report();
   if (!running) throw Error(Code::kUnavailable, "no engine runs here: " + unready_reason());
   return json_response(message);
 }
 
-// Moving experts takes seconds: the answer comes from the control pool when the placement is in force.
+// Moving experts takes seconds or minutes: the answer says that it has begun, and GET how it ended.
 HttpReply AdminApi::put_placement(const HttpRequest& request) {
-  auto message = read_body<common::ExpertPlacementMessage>(request);
-  return common::HttpDeferred([this, message = std::move(message)](std::shared_ptr<common::HttpWriter> writer) {
-    services_.control.post([this, message, writer] {
-      const HttpReply reply = guarded([&]() -> HttpReply {
-        common::ExpertPlacementMessage in_force;
-        const bool running = services_.slot.use([&](engine::Engine& engine) {
-          if (engine.info().num_experts == 0) throw Error(Code::kUnimplemented, "the model has no experts");
-          engine::ExpertPlacement placement = engine.expert_placement();
-          placement.number = message.number;
-          placement.slots_per_rank = message.slots_per_rank;
-          placement.slots = message.slots;
-          engine.set_expert_placement(placement);
-          in_force = to_message(engine.expert_placement());
-        });
-        if (!running) throw Error(Code::kUnavailable, "no engine runs here: " + unready_reason());
-        common::log_info("expert placement in force", {{"number", in_force.number}});
-        return json_response(in_force);
-      });
-      writer->respond(std::get<HttpResponse>(reply));
-    });
+  const auto message = read_body<common::ExpertPlacementMessage>(request);
+  common::ExpertPlacementMessage answer;
+  const bool running = services_.slot.use([&](engine::Engine& engine) {
+    if (engine.info().num_experts == 0) throw Error(Code::kUnimplemented, "the model has no experts");
+    engine::ExpertPlacement placement = engine.expert_placement();
+    placement.number = message.number;
+    placement.slots_per_rank = message.slots_per_rank;
+    placement.slots = message.slots;
+    engine::ExpertMoveOptions options;
+    options.max_bytes_per_second = message.max_bytes_per_second;
+    expert_move_.begin(message.number, engine.move_experts(placement, options));
+    answer = to_message(engine.expert_placement());
   });
+  if (!running) throw Error(Code::kUnavailable, "no engine runs here: " + unready_reason());
+  answer.move = expert_move_.report();
+  common::log_info("expert placement accepted", {{"number", message.number}});
+  return json_response(answer);
 }
 
 }  // namespace millrace::agent

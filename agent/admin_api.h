@@ -7,6 +7,7 @@
 
 #include "agent/admission.h"
 #include "agent/engine_slot.h"
+#include "agent/expert_move_record.h"
 #include "agent/group.h"
 #include "agent/metrics.h"
 #include "common/http.h"
@@ -53,6 +54,7 @@ class AdminApi {
   common::HttpReply dispatch(const common::HttpRequest& request);
 
   const AdminServices services_;
+  ExpertMoveRecord expert_move_;
 };
 
 }  // namespace millrace::agent

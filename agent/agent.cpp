@@ -26,7 +26,7 @@ GroupOptions group_options(const AgentOptions& options, const ModelText& text) {
   group.engine.model_directory = options.model_directory;
   group.engine.backend = config.backend;
   group.engine.threads = config.threads;
-  group.engine.expert_slots = config.expert_slots;
+  group.engine.redundant_expert_slots = config.redundant_expert_slots;
   group.engine.max_model_len = config.max_model_len;
   group.engine.max_num_seqs = config.max_num_seqs;
   group.engine.max_num_batched_tokens = config.max_num_batched_tokens;

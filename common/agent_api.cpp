@@ -1,5 +1,6 @@
 #include "common/agent_api.h"
 
+#include <algorithm>
 #include <array>
 
 #include "common/error.h"
@@ -60,7 +61,29 @@ std::optional<AgentLoad> read_load(const nlohmann::json& status) {
   }
 }
 
+constexpr std::array<std::string_view, 4> kMoveNames = {"None", "Preparing", "InForce", "Failed"};
+
+ExpertMoveReport read_move(const nlohmann::json& json) {
+  ExpertMoveReport move;
+  std::string phase;
+  JsonFields(json, "move")
+      .read("number", move.number, 0)
+      .required("phase")
+      .read("phase", phase)
+      .read("message", move.message);
+  const auto found = std::find(kMoveNames.begin(), kMoveNames.end(), phase);
+  if (found == kMoveNames.end()) {
+    throw Error(Code::kInvalidArgument, "move.phase is \"" + phase + "\"; expected None, Preparing, InForce or Failed");
+  }
+  move.phase = static_cast<ExpertMovePhase>(found - kMoveNames.begin());
+  return move;
+}
+
 }  // namespace
+
+std::string_view to_string(ExpertMovePhase phase) {
+  return kMoveNames[static_cast<std::size_t>(phase)];
+}
 
 std::string_view to_string(AgentPhase phase) {
   return kPhaseNames[static_cast<std::size_t>(phase)];
@@ -122,19 +145,31 @@ void from_json(const nlohmann::json& json, GroupMembership& value) {
 }
 
 void to_json(nlohmann::json& json, const ExpertLoadReport& value) {
-  json = {{"placement_number", value.placement_number}, {"steps", value.steps}, {"tokens", value.tokens}};
+  json = {{"placement_number", value.placement_number},
+          {"generation", value.generation},
+          {"expert_bytes", value.expert_bytes},
+          {"steps", value.steps},
+          {"tokens", value.tokens}};
 }
 
 void from_json(const nlohmann::json& json, ExpertLoadReport& value) {
   ExpertLoadReport read;
   JsonFields fields(json, "");
-  fields.read("placement_number", read.placement_number, 0).read("steps", read.steps, 0);
+  fields.read("placement_number", read.placement_number, 0)
+      .read("generation", read.generation, 0)
+      .read("expert_bytes", read.expert_bytes, 0)
+      .read("steps", read.steps, 0);
   read.tokens = read_table<std::int64_t>(fields, "tokens");
   value = read;
 }
 
 void to_json(nlohmann::json& json, const ExpertPlacementMessage& value) {
-  json = {{"number", value.number}, {"slots_per_rank", value.slots_per_rank}, {"slots", value.slots}};
+  json = {{"number", value.number},
+          {"slots_per_rank", value.slots_per_rank},
+          {"slots", value.slots},
+          {"max_bytes_per_second", value.max_bytes_per_second},
+          {"move",
+           {{"number", value.move.number}, {"phase", to_string(value.move.phase)}, {"message", value.move.message}}}};
 }
 
 void from_json(const nlohmann::json& json, ExpertPlacementMessage& value) {
@@ -143,8 +178,10 @@ void from_json(const nlohmann::json& json, ExpertPlacementMessage& value) {
   fields.required("number")
       .read("number", read.number, 0)
       .required("slots_per_rank")
-      .read("slots_per_rank", read.slots_per_rank, 1, 65536);
+      .read("slots_per_rank", read.slots_per_rank, 1, 65536)
+      .read("max_bytes_per_second", read.max_bytes_per_second, 0);
   read.slots = read_table<std::int32_t>(fields, "slots");
+  if (json.contains("move")) read.move = read_move(json["move"]);
   value = read;
 }
 

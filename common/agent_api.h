@@ -9,9 +9,10 @@
 //   PUT  /admin/v1/group              GroupMembership; idempotent per generation,
 //                                     a higher generation restarts the group's engine
 //   POST /admin/v1/drain              no new requests; idempotent; returns AgentStatus
-//   GET  /admin/v1/experts/load       ExpertLoadReport (leader)
+//   GET  /admin/v1/experts/load       ExpertLoadReport (leader; every rank routes every token, so its counts are all)
 //   GET  /admin/v1/experts/placement  ExpertPlacementMessage (leader)
-//   PUT  /admin/v1/experts/placement  ExpertPlacementMessage (leader); returns when it is in force
+//   PUT  /admin/v1/experts/placement  ExpertPlacementMessage (leader); starts the move and answers with the placement
+//                                     still in force; 409 while another move is going on
 #pragma once
 
 #include <cstdint>
@@ -67,14 +68,33 @@ struct GroupMembership {
 
 struct ExpertLoadReport {
   std::int64_t placement_number = 0;
-  std::int64_t steps = 0;                         // engine steps in the window
-  std::vector<std::vector<std::int64_t>> tokens;  // [layer][expert]
+  std::int64_t generation = 0;                    // of the group; a new one counts from 0
+  std::int64_t expert_bytes = 0;                  // of one expert in one layer
+  std::int64_t steps = 0;                         // engine steps since the group started
+  std::vector<std::vector<std::int64_t>> tokens;  // [layer][expert], since the group started
+};
+
+enum class ExpertMovePhase : std::uint8_t {
+  kNone,       // nothing was asked for since the agent started
+  kPreparing,  // ranks read experts; the old placement serves
+  kInForce,
+  kFailed,  // the old placement stayed; `message` says why
+};
+std::string_view to_string(ExpertMovePhase phase);  // "None", "Preparing", ...
+
+// The last move that was asked for.
+struct ExpertMoveReport {
+  std::int64_t number = 0;
+  ExpertMovePhase phase = ExpertMovePhase::kNone;
+  std::string message;
 };
 
 struct ExpertPlacementMessage {
   std::int64_t number = 0;
   std::int32_t slots_per_rank = 0;
   std::vector<std::vector<std::int32_t>> slots;  // [layer][ep_rank * slots_per_rank + slot] = expert
+  std::int64_t max_bytes_per_second = 0;         // PUT: that a rank may read meanwhile; 0: no limit
+  ExpertMoveReport move;                         // answers: the last move
 };
 
 // Reading throws Error{kInvalidArgument} naming the field.

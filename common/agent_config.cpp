@@ -35,7 +35,7 @@ void to_json(nlohmann::json& json, const AgentConfig& value) {
           {"max_num_batched_tokens", value.max_num_batched_tokens},
           {"max_queued_requests", value.max_queued_requests},
           {"cache_bytes", value.cache_bytes},
-          {"expert_slots", value.expert_slots},
+          {"redundant_expert_slots", value.redundant_expert_slots},
           {"drain_timeout_seconds", value.drain_timeout_seconds}};
   // Agents refuse keys that they do not know; those of an earlier version know these not.
   if (value.open_metrics) json["open_metrics"] = true;
@@ -56,7 +56,7 @@ void from_json(const nlohmann::json& json, AgentConfig& value) {
       .read("max_num_batched_tokens", read.max_num_batched_tokens, 1)
       .read("max_queued_requests", read.max_queued_requests, 0)
       .read("cache_bytes", read.cache_bytes, std::int64_t{1} << 20)
-      .read("expert_slots", read.expert_slots, 0)
+      .read("redundant_expert_slots", read.redundant_expert_slots, 0, 1024)
       .read("drain_timeout_seconds", read.drain_timeout_seconds, 0, 86400)
       .read("open_metrics", read.open_metrics);
   read.cors_origins = read_origins(fields);

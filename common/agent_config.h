@@ -26,7 +26,7 @@ struct AgentConfig {
   std::int64_t max_num_batched_tokens = 512;
   std::int32_t max_queued_requests = 256;
   std::int64_t cache_bytes = std::int64_t{512} << 20;
-  std::int32_t expert_slots = 0;
+  std::int32_t redundant_expert_slots = 0;
   std::int32_t drain_timeout_seconds = 300;
   bool open_metrics = false;  // /metrics needs no admin token; where a NetworkPolicy or the like guards the port
   std::vector<std::string> cors_origins;  // web pages that may call the API: origins, or "*"; empty: none

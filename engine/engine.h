@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstdint>
+#include <future>
 #include <memory>
 #include <string>
 #include <vector>
@@ -25,6 +27,7 @@ struct EngineInfo {
   std::int32_t world_size = 1;
   std::int32_t num_layers = 0;
   std::int32_t num_experts = 0;   // 0: dense
+  std::int64_t expert_bytes = 0;  // of one expert in one layer, as the checkpoint has it
   std::int64_t weight_bytes = 0;  // of rank 0
   std::int64_t kv_blocks = 0;
   std::int64_t block_size = 0;
@@ -65,6 +68,13 @@ struct ExpertLoad {
   std::int32_t num_layers = 0;
   std::int32_t num_experts = 0;
   std::vector<std::int64_t> tokens;  // (layers, experts) row-major, in the window
+  std::int64_t total_steps = 0;      // since the start; counted with total_tokens
+  std::vector<std::int64_t> total_tokens;
+};
+
+struct ExpertMoveOptions {
+  std::int64_t max_bytes_per_second = 0;     // that one rank reads; 0: as fast as it can
+  std::chrono::milliseconds limit{600'000};  // when a rank is not ready by then, the old placement stays
 };
 
 class Engine {
@@ -86,9 +96,10 @@ class Engine {
 
   virtual EngineStats stats() const = 0;
   virtual ExpertLoad expert_load() const = 0;
-  // Any thread. Validates, prepares on all ranks in the background, switches between two steps. Returns when switched.
-  // Throws kInvalidArgument, kUnavailable, kUnimplemented (dense model).
-  virtual void set_expert_placement(const ExpertPlacement& placement) = 0;
+  // Any thread. Starts a move: all ranks read what they lack in the background, then switch between the same two steps.
+  // Throws kInvalidArgument, kUnavailable, kUnimplemented (dense model), kConflict (a move is going on). The future is
+  // ready when the placement is in force; it throws what kept it from that, and then the old one stays in force.
+  virtual std::future<void> move_experts(const ExpertPlacement& placement, const ExpertMoveOptions& options) = 0;
   virtual ExpertPlacement expert_placement() const = 0;
 
   // Empty while healthy; otherwise why the group failed. Any thread.

@@ -51,7 +51,8 @@ Decoder::Decoder(ModelConfig config, std::unique_ptr<WeightSource> source, const
   const std::function<void()> advance = [&progress] { progress.advance(); };
   weights_ = load_weights(*source_, config_, layout_, backend_, advance);
   if (!config_.is_moe()) return;
-  experts_ = std::make_unique<ExpertStore>(*source_, config_, layout_, options.expert_slots, backend_, advance);
+  experts_ =
+      std::make_unique<ExpertStore>(*source_, config_, layout_, options.redundant_expert_slots, backend_, advance);
   expert_counts_ = backend_.allocate(config_.num_layers(), config_.moe.num_experts, DType::kI32);
   expert_totals_.assign(static_cast<std::size_t>(config_.num_layers() * config_.moe.num_experts), 0);
 }
@@ -183,9 +184,9 @@ void Decoder::probe(std::int64_t layer, const Tensor& residual) const {
   if (probe_) probe_(layer, residual);
 }
 
-void Decoder::prepare_placement(const ExpertPlacement& next) {
+void Decoder::prepare_placement(const ExpertPlacement& next, ExpertPace& pace) {
   if (!experts_) throw common::Error(common::Code::kInvalidArgument, "a dense model has no experts to place");
-  experts_->prepare(next);
+  experts_->prepare(next, pace);
 }
 
 void Decoder::commit_placement() {

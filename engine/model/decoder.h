@@ -22,8 +22,9 @@ class Decoder : public Model {
   Tensor forward(const StepInputs& inputs, KvCache& kv, StateCache* states) override;
 
   const ExpertPlacement& placement() const override { return experts_ ? experts_->placement() : no_placement_; }
-  void prepare_placement(const ExpertPlacement& next) override;
+  void prepare_placement(const ExpertPlacement& next, ExpertPace& pace) override;
   void commit_placement() override;
+  std::int64_t expert_bytes() const override { return experts_ ? experts_->expert_bytes() : 0; }
   std::vector<std::int64_t> take_expert_counts() override;
 
   void set_layer_probe(std::function<void(std::int64_t, const Tensor&)> probe) override { probe_ = std::move(probe); }

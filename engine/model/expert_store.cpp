@@ -28,25 +28,26 @@ HostMatrix columns_of(const HostMatrix& whole, const Range& range) {
   return {static_cast<const std::byte*>(whole.data) + offset, whole.dtype, whole.rows, range.count, whole.stride};
 }
 
-std::int32_t checked_slots(const ModelConfig& config, const RankLayout& layout, std::int32_t slots_per_rank) {
-  const auto minimum =
-      static_cast<std::int32_t>((config.moe.num_experts + layout.expert_parallel - 1) / layout.expert_parallel);
-  if (slots_per_rank == 0) return minimum;
-  if (slots_per_rank < minimum) {
-    throw Error(Code::kInvalidArgument, "expert_slots is " + std::to_string(slots_per_rank) +
-                                            "; accepted: 0 or at least " + std::to_string(minimum) +
-                                            " (experts / expert_parallel)");
-  }
-  return slots_per_rank;
+std::int32_t least_slots(const ModelConfig& config, const RankLayout& layout) {
+  return static_cast<std::int32_t>((config.moe.num_experts + layout.expert_parallel - 1) / layout.expert_parallel);
+}
+
+std::int64_t bytes_of(const HostMatrix& matrix) {
+  return matrix.rows * matrix.cols * static_cast<std::int64_t>(size_of(matrix.dtype));
+}
+
+std::int64_t bytes_of(const ExpertWeight& weight) {
+  return bytes_of(weight.gate.matrix) + bytes_of(weight.up.matrix) + bytes_of(weight.down.matrix);
 }
 
 }  // namespace
 
 ExpertStore::ExpertStore(const WeightSource& source, const ModelConfig& config, const RankLayout& layout,
-                         std::int32_t slots_per_rank, Backend& backend, const std::function<void()>& on_expert)
+                         std::int32_t redundant_slots, Backend& backend, const std::function<void()>& on_expert)
     : source_(source), config_(config), layout_(layout), backend_(backend) {
-  const std::int32_t slots = checked_slots(config, layout, slots_per_rank);
+  const std::int32_t slots = least_slots(config, layout) + redundant_slots;
   // A single expert rank holds everything and never needs a spare slot.
+  expert_bytes_ = bytes_of(source.expert(0, 0));
   physical_slots_ = layout.expert_parallel == 1 ? static_cast<std::int32_t>(config.moe.num_experts)
                                                 : slots + (slots + kSpareShare - 1) / kSpareShare;
   placement_ = linear_placement(static_cast<std::int32_t>(config.num_layers()),
@@ -93,7 +94,7 @@ void ExpertStore::read_into(Layer& layer, std::int64_t index, std::int32_t slot,
   source_.drop(weight.down);
 }
 
-void ExpertStore::prepare(const ExpertPlacement& next) {
+void ExpertStore::prepare(const ExpertPlacement& next, ExpertPace& pace) {
   const std::lock_guard lock(mutex_);
   const std::string fault = validate_placement(next, static_cast<std::int32_t>(config_.num_layers()),
                                                static_cast<std::int32_t>(config_.moe.num_experts), placement_.ep_size,
@@ -102,13 +103,14 @@ void ExpertStore::prepare(const ExpertPlacement& next) {
   prepared_.reset();
   Prepared prepared{next, {}};
   for (std::int64_t index = 0; index < config_.num_layers(); ++index) {
-    prepared.replaced.push_back(prepare_layer(index, next));
+    prepared.replaced.push_back(prepare_layer(index, next, pace));
   }
   prepared_ = std::move(prepared);
 }
 
 // Makes the experts of `next` present in the layer, or returns a new layer that holds them.
-std::optional<ExpertStore::Layer> ExpertStore::prepare_layer(std::int64_t index, const ExpertPlacement& next) {
+std::optional<ExpertStore::Layer> ExpertStore::prepare_layer(std::int64_t index, const ExpertPlacement& next,
+                                                             ExpertPace& pace) {
   Layer& layer = layers_[static_cast<std::size_t>(index)];
   const std::vector<std::int32_t> in_use = experts_of_rank(placement_, index, layout_.expert_rank());
   const std::vector<std::int32_t> needed = experts_of_rank(next, index, layout_.expert_rank());
@@ -122,11 +124,15 @@ std::optional<ExpertStore::Layer> ExpertStore::prepare_layer(std::int64_t index,
     if (!holds(in_use, expert) && !holds(needed, expert)) free.push_back(slot);
   }
   if (missing.size() <= free.size()) {
-    for (std::size_t i = 0; i < missing.size(); ++i) read_into(layer, index, free[i], missing[i]);
+    for (std::size_t i = 0; i < missing.size(); ++i) {
+      pace.take(expert_bytes_ / layout_.expert_shards());
+      read_into(layer, index, free[i], missing[i]);
+    }
     return std::nullopt;
   }
   Layer fresh = allocate_layer();
   for (std::int32_t slot = 0; slot < static_cast<std::int32_t>(needed.size()); ++slot) {
+    pace.take(expert_bytes_ / layout_.expert_shards());
     read_into(fresh, index, slot, needed[static_cast<std::size_t>(slot)]);
   }
   return fresh;

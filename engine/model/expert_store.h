@@ -20,18 +20,19 @@ namespace millrace::engine {
 class ExpertStore {
  public:
   // Reads the experts of the initial, linear placement. `source` and `backend` outlive the store. `on_expert`: once per
-  // expert read. slots_per_rank 0: the minimum. Throws kInvalidArgument when it is below the minimum.
+  // expert read. A rank has `redundant_slots` more than the experts of a layer need.
   ExpertStore(const WeightSource& source, const ModelConfig& config, const RankLayout& layout,
-              std::int32_t slots_per_rank, Backend& backend, const std::function<void()>& on_expert);
+              std::int32_t redundant_slots, Backend& backend, const std::function<void()>& on_expert);
 
   const ExpertPlacement& placement() const { return placement_; }
   const PackedExperts& packed(std::int64_t layer) const { return *layers_[static_cast<std::size_t>(layer)].packed; }
   ExpertMap map(std::int64_t layer) const;
   std::size_t bytes() const;
+  std::int64_t expert_bytes() const { return expert_bytes_; }  // of a whole one in one layer, as stored
   std::int64_t experts_read() const { return experts_read_; }  // since the start, the initial ones included
 
-  void prepare(const ExpertPlacement& next);  // any thread; see Model::prepare_placement
-  void commit();                              // see Model::commit_placement
+  void prepare(const ExpertPlacement& next, ExpertPace& pace);  // any thread; see Model::prepare_placement
+  void commit();                                                // see Model::commit_placement
 
  private:
   static constexpr std::int32_t kEmpty = -1;
@@ -51,7 +52,7 @@ class ExpertStore {
 
   Layer allocate_layer() const;
   void read_into(Layer& layer, std::int64_t index, std::int32_t slot, std::int32_t expert);
-  std::optional<Layer> prepare_layer(std::int64_t index, const ExpertPlacement& next);
+  std::optional<Layer> prepare_layer(std::int64_t index, const ExpertPlacement& next, ExpertPace& pace);
   Maps build_maps(std::int64_t index) const;
   void build_all_maps();
 
@@ -60,6 +61,7 @@ class ExpertStore {
   const RankLayout& layout_;
   Backend& backend_;
   std::int32_t physical_slots_ = 0;
+  std::int64_t expert_bytes_ = 0;
   ExpertPlacement placement_;
   std::mutex mutex_;  // prepare against commit; maps_ and packed pointers belong to the rank's thread
   std::vector<Layer> layers_;

@@ -13,6 +13,7 @@
 #include "engine/comm/comm.h"
 #include "engine/expert_placement.h"
 #include "engine/model/config.h"
+#include "engine/model/expert_pace.h"
 
 namespace millrace::engine {
 
@@ -34,12 +35,13 @@ std::string validate_layout(const ModelConfig& config, int size, int expert_para
 
 struct ModelOptions {
   RankLayout layout;
-  std::int64_t max_tokens = 0;      // rows of one step
-  std::int64_t max_logit_rows = 0;  // logit rows of one step
-  std::int32_t expert_slots = 0;    // physical slots per expert rank and layer; 0: the minimum
+  std::int64_t max_tokens = 0;              // rows of one step
+  std::int64_t max_logit_rows = 0;          // logit rows of one step
+  std::int32_t redundant_expert_slots = 0;  // per expert rank and layer, beyond one for each of its experts
   // The device counts in 32 bits: after so many tokens the counts are moved into 64 bits.
   std::int64_t max_tokens_counted = std::int64_t{1} << 30;
   std::function<void(double)> on_progress;  // 0..1 while loading; may be empty
+  std::function<void(int)> on_expert_read;  // rank; before an expert is read that moves; may be empty
 };
 
 class Model {
@@ -60,10 +62,13 @@ class Model {
   // ------------------------------------------------------
   virtual const ExpertPlacement& placement() const = 0;
   // Reads the experts that `next` puts on this rank and that are not there yet into spare memory. Any thread, while
-  // steps run. Throws kInvalidArgument when `next` does not fit. A second call replaces the first.
-  virtual void prepare_placement(const ExpertPlacement& next) = 0;
+  // steps run, no faster than `pace` allows. Throws kInvalidArgument when `next` does not fit, kCancelled when the pace
+  // was told to stop. A second call replaces the first.
+  virtual void prepare_placement(const ExpertPlacement& next, ExpertPace& pace) = 0;
   // Switches to the prepared placement. Between two steps; all ranks at the same step.
   virtual void commit_placement() = 0;
+  // Of one whole expert of one layer, as it is stored.
+  virtual std::int64_t expert_bytes() const = 0;
   // Tokens per (layer, logical expert) since the last call, (layers * experts) row-major. Between two steps.
   virtual std::vector<std::int64_t> take_expert_counts() = 0;
 

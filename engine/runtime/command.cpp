@@ -113,6 +113,7 @@ void write(Writer& out, const PreparePlacement& command) {
   out.put(placement.slots_per_rank);
   out.put(static_cast<std::uint64_t>(placement.slots.size()));
   for (const auto& layer : placement.slots) out.put_all(layer);
+  out.put(command.max_bytes_per_second);
 }
 
 PreparePlacement read_placement(Reader& in) {
@@ -124,6 +125,7 @@ PreparePlacement read_placement(Reader& in) {
   placement.slots_per_rank = in.get<std::int32_t>();
   const auto layers = in.get<std::uint64_t>();
   for (std::uint64_t layer = 0; layer < layers; ++layer) placement.slots.push_back(in.get_all<std::int32_t>());
+  command.max_bytes_per_second = in.get<std::int64_t>();
   return command;
 }
 
@@ -131,6 +133,7 @@ void write(Writer&, const PollPlacement&) {}
 void write(Writer&, const CommitPlacement&) {}
 void write(Writer&, const KeepAlive&) {}
 void write(Writer&, const Stop&) {}
+void write(Writer&, const DropPlacement&) {}
 
 Command read(Reader& in, std::size_t kind) {
   switch (kind) {
@@ -146,11 +149,13 @@ Command read(Reader& in, std::size_t kind) {
       return KeepAlive{};
     case 5:
       return Stop{};
+    case 6:
+      return DropPlacement{};
     default:
       throw Error(Code::kDataLoss, "unknown message kind " + std::to_string(kind) + " between the ranks");
   }
 }
-static_assert(std::variant_size_v<Command> == 6, "read() lists every kind");
+static_assert(std::variant_size_v<Command> == 7, "read() lists every kind");
 
 }  // namespace
 

@@ -17,13 +17,15 @@ struct RunStep {
 };
 struct PreparePlacement {
   ExpertPlacement placement;
+  std::int64_t max_bytes_per_second = 0;
 };
 struct PollPlacement {};    // every rank answers with a PlacementProgress
 struct CommitPlacement {};  // switch to the prepared placement now
+struct DropPlacement {};    // stop preparing; the placement in force stays
 struct KeepAlive {};        // nothing to do; notices dead peers while idle
 struct Stop {};
 
-using Command = std::variant<RunStep, PreparePlacement, PollPlacement, CommitPlacement, KeepAlive, Stop>;
+using Command = std::variant<RunStep, PreparePlacement, PollPlacement, CommitPlacement, KeepAlive, Stop, DropPlacement>;
 
 std::vector<std::byte> encode(const Command& command);
 // Throws kDataLoss when `message` is not what encode makes.

@@ -10,6 +10,7 @@ ExpertLoadWindow::ExpertLoadWindow(std::int32_t num_layers, std::int32_t num_exp
   sum_.num_layers = num_layers;
   sum_.num_experts = num_experts;
   sum_.tokens.assign(static_cast<std::size_t>(num_layers) * static_cast<std::size_t>(num_experts), 0);
+  sum_.total_tokens = sum_.tokens;
 }
 
 void ExpertLoadWindow::add(std::int64_t steps, std::vector<std::int64_t> tokens) {
@@ -17,7 +18,9 @@ void ExpertLoadWindow::add(std::int64_t steps, std::vector<std::int64_t> tokens)
     std::transform(sum_.tokens.begin(), sum_.tokens.end(), other.begin(), sum_.tokens.begin(), operation);
   };
   combine(tokens, std::plus<>());
+  std::transform(tokens.begin(), tokens.end(), sum_.total_tokens.begin(), sum_.total_tokens.begin(), std::plus<>());
   sum_.steps += steps;
+  sum_.total_steps += steps;
   buckets_.push_back({steps, std::move(tokens)});
   if (buckets_.size() <= max_buckets_) return;
   combine(buckets_.front().tokens, std::minus<>());

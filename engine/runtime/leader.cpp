@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <random>
+#include <utility>
 
 #include "common/error.h"
 #include "engine/runtime/end_event.h"
@@ -14,7 +15,7 @@ using common::Code;
 using common::Error;
 
 constexpr std::chrono::milliseconds kIdleKeepAlive{500};
-constexpr std::chrono::milliseconds kPlacementPoll{2};
+constexpr std::chrono::milliseconds kPlacementPoll{10};  // a poll is a round trip to every rank
 constexpr std::int64_t kStepsPerCount = 16;
 constexpr std::size_t kCountBuckets = 64;
 
@@ -33,6 +34,7 @@ EngineInfo describe(Worker& worker, const ModelTokens& tokens, const EngineOptio
   info.world_size = worker.world_size();
   info.num_layers = static_cast<std::int32_t>(config.num_layers());
   info.num_experts = static_cast<std::int32_t>(config.moe.num_experts);
+  info.expert_bytes = worker.model().expert_bytes();
   info.weight_bytes = static_cast<std::int64_t>(worker.model().weight_bytes());
   info.kv_blocks = worker.memory().blocks;
   info.block_size = options.block_size;
@@ -138,7 +140,7 @@ std::string Leader::failure() const {
   return failure_;
 }
 
-void Leader::set_expert_placement(const ExpertPlacement& placement) {
+std::future<void> Leader::move_experts(const ExpertPlacement& placement, const ExpertMoveOptions& options) {
   if (info_.num_experts == 0) throw Error(Code::kUnimplemented, "the model is dense: it has no experts to place");
   const ExpertPlacement current = expert_placement();
   const std::string fault =
@@ -146,14 +148,17 @@ void Leader::set_expert_placement(const ExpertPlacement& placement) {
   if (!fault.empty()) throw Error(Code::kInvalidArgument, fault);
   auto job = std::make_unique<PlacementJob>();
   job->placement = placement;
+  job->options = options;
   auto done = job->done.get_future();
   {
     const std::lock_guard lock(mutex_);
     refuse_when_closed();
-    inbox_.placements.push_back(std::move(job));
+    if (moving_) throw Error(Code::kConflict, "experts are being moved already; wait for the end of that move");
+    moving_ = true;
+    inbox_.placement = std::move(job);
   }
   work_.notify_one();
-  done.get();
+  return done;
 }
 
 // ---- rank 0's thread
@@ -197,7 +202,7 @@ bool Leader::take_inbox(Scheduler& scheduler) {
     const auto sequence = scheduler.remove(id);
     if (sequence) sequence->sink(end_event(*sequence, FinishReason::kAbort, "cancelled", RequestTimes::Clock::now()));
   }
-  for (auto& job : inbox.placements) jobs_.push_back(std::move(job));
+  if (inbox.placement) job_ = std::move(inbox.placement);
   return !inbox.stop;
 }
 
@@ -240,37 +245,63 @@ void Leader::command(Worker& worker, const Command& command) {
 }
 
 void Leader::advance_placement(Worker& worker) {
-  if (job_) {
+  if (!job_) return;
+  const auto now = std::chrono::steady_clock::now();
+  if (job_->begun == std::chrono::steady_clock::time_point{}) {
+    begin_placement(worker);
+  } else if (now - job_->polled >= kPlacementPoll) {
+    job_->polled = now;
     poll_placement(worker);
-  } else if (!jobs_.empty()) {
-    job_ = std::move(jobs_.front());
-    jobs_.erase(jobs_.begin());
-    command(worker, PreparePlacement{job_->placement});
-    worker.prepare_placement(job_->placement);
   }
 }
 
+void Leader::begin_placement(Worker& worker) {
+  const PreparePlacement prepare{job_->placement, job_->options.max_bytes_per_second};
+  job_->begun = job_->polled = std::chrono::steady_clock::now();
+  command(worker, prepare);
+  worker.prepare_placement(prepare);
+}
+
+// Until every rank is ready nothing has changed for the steps; whatever fails before leaves the old placement.
 void Leader::poll_placement(Worker& worker) {
+  using State = PlacementProgress::State;
   command(worker, PollPlacement{});
   std::vector<PlacementProgress> ranks = {worker.placement_progress()};
   for (int rank = 1; rank < worker.world_size(); ++rank) ranks.push_back(decode_progress(worker.comm().recv(rank)));
 
-  bool ready = true;
-  for (const PlacementProgress& progress : ranks) {
-    if (progress.state == PlacementProgress::State::kPreparing) return;
-    if (progress.state == PlacementProgress::State::kFailed && ready) {
-      ready = false;
-      job_->done.set_exception(
-          std::make_exception_ptr(Error(Code::kInternal, "the placement could not be prepared: " + progress.message)));
-    }
+  std::string waiting_for, fault;
+  for (std::size_t rank = 0; rank < ranks.size(); ++rank) {
+    if (ranks[rank].state == State::kPreparing) waiting_for += (waiting_for.empty() ? "" : ", ") + std::to_string(rank);
+    if (ranks[rank].state == State::kFailed && fault.empty()) fault = ranks[rank].message;
   }
-  if (ready) {
+  if (!fault.empty()) {
+    command(worker, DropPlacement{});
+    worker.drop_placement();
+    return end_placement(std::make_exception_ptr(
+        Error(Code::kInternal, "the placement could not be prepared and the old one stays: " + fault)));
+  }
+  if (waiting_for.empty()) {
     command(worker, CommitPlacement{});
     worker.commit_placement();
-    {
-      const std::lock_guard lock(mutex_);
-      placement_ = job_->placement;
-    }
+    return end_placement(nullptr);
+  }
+  if (job_->polled - job_->begun < job_->options.limit) return;
+  command(worker, DropPlacement{});
+  worker.drop_placement();
+  end_placement(std::make_exception_ptr(Error(
+      Code::kDeadlineExceeded, "the placement was not ready within " + std::to_string(job_->options.limit.count()) +
+                                   " ms and the old one stays; waited for rank " + waiting_for)));
+}
+
+void Leader::end_placement(std::exception_ptr fault) {
+  {
+    const std::lock_guard lock(mutex_);
+    moving_ = false;
+    if (!fault) placement_ = job_->placement;
+  }
+  if (fault) {
+    job_->done.set_exception(fault);
+  } else {
     job_->done.set_value();
   }
   job_.reset();
@@ -278,8 +309,7 @@ void Leader::poll_placement(Worker& worker) {
 
 void Leader::collect_expert_counts(Worker& worker) {
   if (!window_ || uncounted_steps_ == 0) return;
-  window_->add(uncounted_steps_, worker.model().take_expert_counts());
-  uncounted_steps_ = 0;
+  window_->add(std::exchange(uncounted_steps_, 0), worker.model().take_expert_counts());
   const std::lock_guard lock(mutex_);
   load_ = window_->load();
 }
@@ -303,9 +333,7 @@ void Leader::close(Scheduler& scheduler, FinishReason reason, const std::string&
   take_inbox(scheduler);
   const auto now = RequestTimes::Clock::now();
   for (const auto& sequence : scheduler.remove_all()) sequence->sink(end_event(*sequence, reason, message, now));
-  if (job_) jobs_.push_back(std::move(job_));
-  for (const auto& job : jobs_) job->done.set_exception(std::make_exception_ptr(Error(Code::kUnavailable, message)));
-  jobs_.clear();
+  if (job_) end_placement(std::make_exception_ptr(Error(Code::kUnavailable, message)));
   publish(scheduler);
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <future>
 #include <memory>
@@ -30,23 +31,26 @@ class Leader : public Engine {
   void cancel(RequestId id) override;
   EngineStats stats() const override;
   ExpertLoad expert_load() const override;
-  void set_expert_placement(const ExpertPlacement& placement) override;
+  std::future<void> move_experts(const ExpertPlacement& placement, const ExpertMoveOptions& options) override;
   ExpertPlacement expert_placement() const override;
   std::string failure() const override;
 
  private:
   struct PlacementJob {
     ExpertPlacement placement;
+    ExpertMoveOptions options;
     std::promise<void> done;
+    std::chrono::steady_clock::time_point begun;
+    std::chrono::steady_clock::time_point polled;
   };
   // What other threads have asked for since the last look.
   struct Inbox {
     std::vector<std::unique_ptr<Sequence>> requests;
     std::vector<RequestId> cancels;
-    std::vector<std::unique_ptr<PlacementJob>> placements;
+    std::unique_ptr<PlacementJob> placement;
     bool stop = false;
 
-    bool empty() const { return requests.empty() && cancels.empty() && placements.empty() && !stop; }
+    bool empty() const { return requests.empty() && cancels.empty() && !placement && !stop; }
   };
 
   void serve(Worker& worker);
@@ -57,7 +61,9 @@ class Leader : public Engine {
   void count_step(const Batch& batch, const StepInputs& inputs, double seconds);
   void command(Worker& worker, const Command& command);
   void advance_placement(Worker& worker);
+  void begin_placement(Worker& worker);
   void poll_placement(Worker& worker);
+  void end_placement(std::exception_ptr fault);
   void collect_expert_counts(Worker& worker);
   void publish(const Scheduler& scheduler);
   void close(Scheduler& scheduler, FinishReason reason, const std::string& message);
@@ -76,10 +82,10 @@ class Leader : public Engine {
   EngineStats stats_;
   ExpertLoad load_;
   ExpertPlacement placement_;
+  bool moving_ = false;  // a placement was accepted and is neither in force nor given up
 
   // Rank 0's thread only.
-  std::unique_ptr<PlacementJob> job_;                // being prepared
-  std::vector<std::unique_ptr<PlacementJob>> jobs_;  // waiting for their turn
+  std::unique_ptr<PlacementJob> job_;  // being prepared
   std::optional<ExpertLoadWindow> window_;
   std::int64_t uncounted_steps_ = 0;
 

@@ -1,5 +1,8 @@
 #include "engine/runtime/worker.h"
 
+#include <sys/resource.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <chrono>
 #include <thread>
@@ -20,7 +23,7 @@ ModelOptions model_options(const EngineOptions& options, const Comm& comm) {
   model.layout = {comm.rank(), comm.size(), options.expert_parallel};
   model.max_tokens = options.max_num_batched_tokens;
   model.max_logit_rows = options.max_num_seqs;
-  model.expert_slots = options.expert_slots;
+  model.redundant_expert_slots = options.redundant_expert_slots;
   model.on_progress = options.on_load_progress;
   return model;
 }
@@ -42,6 +45,12 @@ MemoryDemand memory_demand(const EngineOptions& options, const Model& model, con
   return demand;
 }
 
+// Where threads have their own priority, the calling one gets a low one: experts can wait, steps cannot.
+void yield_to_steps() {
+  constexpr int kNice = 10;
+  static_cast<void>(setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), kNice));
+}
+
 }  // namespace
 
 Worker::Worker(const EngineOptions& options, std::int64_t drawable_vocab, int local_ranks, Comm& comm)
@@ -51,6 +60,7 @@ Worker::Worker(const EngineOptions& options, std::int64_t drawable_vocab, int lo
   backend_ = create_backend(options.backend, backend_options);
   model_ = load_model(options.model_directory, model_options(options, comm), *backend_, comm);
   allocate_caches(options);
+  on_expert_read_ = options.on_expert_read;
 }
 
 void Worker::allocate_caches(const EngineOptions& options) {
@@ -66,24 +76,41 @@ std::span<const SampledToken> Worker::run(const StepInputs& inputs, std::span<co
   return backend_->finish_step();
 }
 
-void Worker::prepare_placement(const ExpertPlacement& placement) {
+void Worker::prepare_placement(const PreparePlacement& command) {
   using State = PlacementProgress::State;
-  if (preparation_.valid()) preparation_.wait();
+  placement_progress();
+  if (preparation_) {
+    progress_ = {State::kFailed, "rank " + std::to_string(rank()) + " is still busy with an earlier placement"};
+    return;
+  }
   progress_ = {State::kPreparing, {}};
-  preparation_ = std::async(std::launch::async, [this, placement]() -> PlacementProgress {
+  preparation_ = std::make_unique<Preparation>();
+  const auto stop = preparation_->stop.get_token();
+  preparation_->result = std::async(std::launch::async, [this, command, stop]() -> PlacementProgress {
+    yield_to_steps();
     try {
-      model_->prepare_placement(placement);
+      ExpertPace pace(command.max_bytes_per_second, stop, [this] {
+        if (on_expert_read_) on_expert_read_(rank());
+      });
+      model_->prepare_placement(command.placement, pace);
       return {State::kReady, {}};
-    } catch (const common::Error& error) {
-      return {State::kFailed, "rank " + std::to_string(comm_.rank()) + ": " + error.what()};
+    } catch (const std::exception& error) {
+      return {State::kFailed, "rank " + std::to_string(rank()) + ": " + error.what()};
     }
   });
 }
 
 PlacementProgress Worker::placement_progress() {
-  const bool done = preparation_.valid() && preparation_.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
-  if (done) progress_ = preparation_.get();
+  if (!preparation_) return progress_;
+  if (preparation_->result.wait_for(std::chrono::seconds(0)) != std::future_status::ready) return progress_;
+  const PlacementProgress result = preparation_->result.get();
+  preparation_.reset();
+  if (progress_.state == PlacementProgress::State::kPreparing) progress_ = result;
   return progress_;
+}
+
+void Worker::drop_placement() {
+  if (preparation_) preparation_->stop.request_stop();
 }
 
 void Worker::commit_placement() {
@@ -99,11 +126,13 @@ void Worker::follow() {
     if (const auto* step = std::get_if<RunStep>(&command)) {
       run(step->inputs, {});
     } else if (const auto* prepare = std::get_if<PreparePlacement>(&command)) {
-      prepare_placement(prepare->placement);
+      prepare_placement(*prepare);
     } else if (std::holds_alternative<PollPlacement>(command)) {
       comm_.send(encode(placement_progress()), 0);
     } else if (std::holds_alternative<CommitPlacement>(command)) {
       commit_placement();
+    } else if (std::holds_alternative<DropPlacement>(command)) {
+      drop_placement();
     }
   }
 }

@@ -2,9 +2,11 @@
 // preparation of an expert placement, which it owns.
 #pragma once
 
+#include <functional>
 #include <future>
 #include <memory>
 #include <span>
+#include <stop_token>
 #include <string>
 
 #include "engine/backend/backend.h"
@@ -26,9 +28,10 @@ class Worker {
   // step.
   std::span<const SampledToken> run(const StepInputs& inputs, std::span<const SamplingRow> sampling);
 
-  // Starts preparing in the background, replacing an earlier preparation.
-  void prepare_placement(const ExpertPlacement& placement);
+  // Starts preparing in the background. Never waits: while an earlier preparation does not end, this one fails.
+  void prepare_placement(const PreparePlacement& command);
   PlacementProgress placement_progress();
+  void drop_placement();
   void commit_placement();
 
   // Executes what the leader sends until Stop. Throws kUnavailable when the group breaks.
@@ -52,7 +55,14 @@ class Worker {
   std::unique_ptr<KvCache> kv_;
   std::unique_ptr<StateCache> states_;
   PlacementProgress progress_{PlacementProgress::State::kFailed, "no placement is being prepared"};
-  std::future<PlacementProgress> preparation_;  // last: its destructor waits before the model goes
+  std::function<void(int)> on_expert_read_;
+  // Last: waits for the thread before the model goes.
+  struct Preparation {
+    std::stop_source stop;
+    std::future<PlacementProgress> result;
+    ~Preparation() { stop.request_stop(); }
+  };
+  std::unique_ptr<Preparation> preparation_;
 };
 
 }  // namespace millrace::engine

@@ -1,6 +1,7 @@
 #include "operator/plan/experts_layer.h"
 
 #include <algorithm>
+#include <functional>
 #include <numeric>
 #include <queue>
 
@@ -103,26 +104,33 @@ void ExpertLayer::swap(std::int32_t a, std::int32_t b) {
 }
 
 void ExpertLayer::split_greatest(double limit) {
-  while (true) {
-    const auto greatest = static_cast<std::int32_t>(std::max_element(share_.begin(), share_.end()) - share_.begin());
-    if (share(greatest) <= limit) return;
-    const std::int32_t donor = least_missed(share(greatest), greatest);
-    if (donor < 0) return;
-    put(idlest_slot(donor, greatest), greatest);
+  using Entry = std::pair<double, std::int32_t>;  // key, expert; outdated when the key is no longer the expert's
+  std::priority_queue<Entry> greatest;
+  std::priority_queue<Entry, std::vector<Entry>, std::greater<>> donors;
+  const auto share_without_one = [&](std::int32_t expert) {
+    return (*load_)[static_cast<std::size_t>(expert)] / (count(expert) - 1);
+  };
+  const auto enter = [&](std::int32_t expert) {
+    if (share(expert) > limit) greatest.push({share(expert), expert});
+    if (count(expert) > 1) donors.push({share_without_one(expert), expert});
+  };
+  for (std::int32_t expert = 0; expert < shape_->experts; ++expert) enter(expert);
+  while (!greatest.empty()) {
+    const auto [share_now, expert] = greatest.top();
+    if (share_now != share(expert)) {
+      greatest.pop();
+      continue;
+    }
+    while (!donors.empty() &&
+           (count(donors.top().second) == 1 || donors.top().first != share_without_one(donors.top().second))) {
+      donors.pop();
+    }
+    if (donors.empty() || donors.top().first >= share_now) return;  // the expert itself is never below its own share
+    const std::int32_t donor = donors.top().second;
+    put(idlest_slot(donor, expert), expert);
+    enter(donor);
+    enter(expert);
   }
-}
-
-// The replicated expert whose share would be the smallest, and below a bound, with one replica less; -1: none.
-std::int32_t ExpertLayer::least_missed(double below, std::int32_t except) const {
-  std::int32_t best = -1;
-  for (std::int32_t expert = 0; expert < shape_->experts; ++expert) {
-    if (count(expert) == 1 || expert == except) continue;
-    const double then = (*load_)[static_cast<std::size_t>(expert)] / (count(expert) - 1);
-    if (then >= below) continue;
-    below = then;
-    best = expert;
-  }
-  return best;
 }
 
 // Of an expert's slots the one on the least busy rank, on one without the other expert if there is any.

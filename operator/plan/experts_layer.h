@@ -39,7 +39,6 @@ class ExpertLayer {
 
   std::int32_t first(std::int32_t expert) const { return first_[static_cast<std::size_t>(expert)]; }
   std::int32_t next(std::int32_t slot) const { return next_[static_cast<std::size_t>(slot)]; }
-  std::int32_t least_missed(double below, std::int32_t except) const;
   std::int32_t idlest_slot(std::int32_t of, std::int32_t without) const;
   void link(std::int32_t slot, std::int32_t expert);
   void unlink(std::int32_t slot, std::int32_t expert);

@@ -137,11 +137,14 @@ TEST(AdminApi, ReportsAndReplacesExpertPlacements) {
   AdminFixture f;
   EXPECT_EQ(f.call("GET", "/admin/v1/experts/load").status, 503) << "no engine yet";
   f.serve();
-  EXPECT_EQ(json::parse(f.call("GET", "/admin/v1/experts/load").body)["tokens"], json({{30, 10}}));
+  EXPECT_EQ(json::parse(f.call("GET", "/admin/v1/experts/load").body)["tokens"], json({{50, 40}}));
   const auto placed =
       f.call("PUT", "/admin/v1/experts/placement", R"({"number":4,"slots_per_rank":2,"slots":[[1,0]]})");
   EXPECT_EQ(placed.status, 200);
-  EXPECT_EQ(json::parse(f.call("GET", "/admin/v1/experts/placement").body)["slots"], json({{1, 0}}));
+  const json in_force = json::parse(f.call("GET", "/admin/v1/experts/placement").body);
+  EXPECT_EQ(in_force["slots"], json({{1, 0}}));
+  EXPECT_EQ(in_force["move"]["number"], 4);
+  EXPECT_EQ(in_force["move"]["phase"], "InForce");
   EXPECT_EQ(json::parse(f.call("GET", "/admin/v1/status").body)["placement_number"], 4);
   const auto refused = f.call("PUT", "/admin/v1/experts/placement", R"({"number":5,"slots_per_rank":2,"slots":[]})");
   EXPECT_EQ(refused.status, 400);
@@ -168,9 +171,13 @@ TEST(AdminApi, UnknownPathsAndMethodsSaySo) {
 }
 
 TEST(ExpertLoadImbalance, IsTheBusiestOverTheMean) {
-  EXPECT_EQ(expert_load_imbalance({.steps = 1, .num_layers = 2, .num_experts = 2, .tokens = {5, 5, 10, 0}}), 1.5);
+  EXPECT_EQ(expert_load_imbalance(
+                {.steps = 1, .num_layers = 2, .num_experts = 2, .tokens = {5, 5, 10, 0}, .total_tokens = {}}),
+            1.5);
   EXPECT_EQ(expert_load_imbalance({}), 0.0);
-  EXPECT_EQ(expert_load_imbalance({.steps = 1, .num_layers = 1, .num_experts = 2, .tokens = {0, 0}}), 0.0);
+  EXPECT_EQ(
+      expert_load_imbalance({.steps = 1, .num_layers = 1, .num_experts = 2, .tokens = {0, 0}, .total_tokens = {}}),
+      0.0);
 }
 
 }  // namespace

@@ -79,15 +79,19 @@ engine::EngineStats FakeEngine::stats() const {
 }
 
 engine::ExpertLoad FakeEngine::expert_load() const {
-  return {.steps = 5, .num_layers = 1, .num_experts = 2, .tokens = {30, 10}};
+  return {
+      .steps = 5, .num_layers = 1, .num_experts = 2, .tokens = {30, 10}, .total_steps = 9, .total_tokens = {50, 40}};
 }
 
-void FakeEngine::set_expert_placement(const engine::ExpertPlacement& placement) {
+std::future<void> FakeEngine::move_experts(const engine::ExpertPlacement& placement, const engine::ExpertMoveOptions&) {
   if (placement.slots.size() != 1) {
     throw common::Error(common::Code::kInvalidArgument, "slots has the wrong number of layers; expected 1");
   }
   const std::lock_guard lock(mutex_);
   placement_ = placement;
+  std::promise<void> done;
+  done.set_value();
+  return done.get_future();
 }
 
 engine::ExpertPlacement FakeEngine::expert_placement() const {

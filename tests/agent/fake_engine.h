@@ -28,7 +28,8 @@ class FakeEngine : public engine::Engine {
   void cancel(engine::RequestId id) override;
   engine::EngineStats stats() const override;
   engine::ExpertLoad expert_load() const override;
-  void set_expert_placement(const engine::ExpertPlacement& placement) override;
+  std::future<void> move_experts(const engine::ExpertPlacement& placement,
+                                 const engine::ExpertMoveOptions& options) override;
   engine::ExpertPlacement expert_placement() const override;
   std::string failure() const override;
 

@@ -35,7 +35,7 @@ ModelOptions ModelRunner::model_options() const {
   options.layout = options_.layout;
   options.max_tokens = options_.max_tokens;
   options.max_logit_rows = options_.max_tokens;
-  options.expert_slots = options_.expert_slots;
+  options.redundant_expert_slots = options_.redundant_expert_slots;
   options.max_tokens_counted = options_.max_tokens_counted;
   return options;
 }

@@ -30,7 +30,7 @@ using Row = std::vector<float>;
 struct RunnerOptions {
   RankLayout layout;
   std::int64_t max_tokens = 256;
-  std::int32_t expert_slots = 0;
+  std::int32_t redundant_expert_slots = 0;
   std::int64_t max_tokens_counted = ModelOptions{}.max_tokens_counted;
   std::int32_t sequences = 4;
   std::int32_t blocks_per_sequence = 32;

@@ -41,7 +41,10 @@ TEST(Command, AStepSurvivesTheWire) {
 TEST(Command, APlacementSurvivesTheWire) {
   PreparePlacement command;
   command.placement = {7, 4, 2, 3, {{0, 1, 0, 2, 3, 2}, {3, 2, 1, 0, 0, 0}}};
-  EXPECT_EQ(std::get<PreparePlacement>(decode_command(encode(command))).placement, command.placement);
+  command.max_bytes_per_second = 12;
+  const auto decoded = std::get<PreparePlacement>(decode_command(encode(command)));
+  EXPECT_EQ(decoded.placement, command.placement);
+  EXPECT_EQ(decoded.max_bytes_per_second, 12);
 }
 
 TEST(Command, EveryKindKeepsItsKind) {
