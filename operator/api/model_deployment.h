@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "operator/api/autoscaling_spec.h"
+#include "operator/api/experts_spec.h"
 #include "operator/api/rollout_spec.h"
 #include "operator/kube/object.h"
 
@@ -95,6 +96,7 @@ struct Spec {
   PodTemplate pod_template;
   EngineSpec engine;
   EndpointSpec endpoint;
+  std::optional<ExpertsSpec> experts;  // absent: experts stay where they were loaded
   std::int32_t drain_timeout_seconds = 300;
   RolloutSpec rollout;
   std::vector<std::string> zones;

@@ -83,6 +83,7 @@ class SpecParser {
     within(spec, "podTemplate", &SpecParser::read_pod_template);
     within(spec, "engine", &SpecParser::read_engine);
     within(spec, "endpoint", &SpecParser::read_endpoint);
+    within(spec, "experts", &SpecParser::read_experts_of);
     within(spec, "drain", &SpecParser::read_drain);
     read_rollout(spec, spec_.rollout, [this](FieldReader& fields) { finish(fields); });
     spec.read_strings("zones", spec_.zones, 16);
@@ -238,6 +239,8 @@ class SpecParser {
     if (ref.name.empty()) fields.problem("name", "is missing: give the name of the Secret");
     if (ref.key.empty()) fields.problem("key", "is missing: give the key in the Secret's data");
   }
+
+  void read_experts_of(FieldReader& fields) { read_experts(fields, spec_.parallelism.expert, spec_.experts.emplace()); }
 
   void read_drain(FieldReader& fields) { fields.read("timeoutSeconds", spec_.drain_timeout_seconds, 0, 86400); }
 

@@ -103,6 +103,10 @@ class Conditions {
       const AutoscaleCondition autoscaling = autoscale_condition(*input_.autoscaling);
       add("AutoscalingActive", autoscaling.active, autoscaling.reason, autoscaling.message);
     }
+    if (input_.experts) {
+      ExpertsCondition experts = experts_condition(*input_.experts);
+      result_.push_back({"ExpertsBalanced", experts.status, experts.reason, experts.message});
+    }
     return std::move(result_);
   }
 
@@ -306,6 +310,9 @@ Json status_of(const StatusInput& input, const Json& previous, TimePoint now) {
       const Json autoscaling = autoscale_status(*input.autoscaling, before);
       if (!autoscaling.is_null()) status["autoscaling"] = autoscaling;
     }
+  }
+  if (input.experts) {
+    status["experts"] = experts_json(*input.experts, kube::Object(Json{{"status", previous}}).at("/status/experts"));
   }
   return status;
 }

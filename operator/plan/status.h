@@ -2,10 +2,12 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "operator/plan/autoscale_status.h"
+#include "operator/plan/experts_status.h"
 #include "operator/plan/plan.h"
 #include "operator/plan/rollout_status.h"
 
@@ -28,10 +30,11 @@ struct StatusInput {
   std::string endpoint;
   Observed observed;
   RolloutReport rollout;
-  std::optional<AutoscaleStatusInput> autoscaling;  // empty: the spec does not speak of it
-  std::string shortage;                             // of the supply
-  std::string missing;                              // what only a person can provide, and how; empty: nothing
-  std::string error;                                // why the last reconcile could not do its work; empty: it could
+  std::optional<AutoscaleStatusInput> autoscaling;        // empty: the spec does not speak of it
+  std::string shortage;                                   // of the supply
+  std::string missing;                                    // what only a person can provide, and how; empty: nothing
+  std::optional<std::vector<ExpertGroupStatus>> experts;  // of the groups that serve; empty: not asked for
+  std::string error;  // why the last reconcile could not do its work; empty: it could
 };
 
 // In the order in which they are shown.

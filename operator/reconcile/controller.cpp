@@ -65,6 +65,8 @@ Controller::Controller(kube::Client& client, AgentClient& agents, ControllerOpti
                                                       options_.reconciler.now,
                                                   });
   ReconcilerOptions reconciling = options_.reconciler;
+  experts_ = std::make_unique<ExpertBalancer>(expert_agents_, [this](const kube::ObjectKey& key) { queue_.add(key); });
+  reconciling.experts = experts_.get();
   reconciling.zones = [this] { return zones_->health(); };
   reconciling.autoscaler = autoscaler_.get();
   reconciler_ = std::make_unique<Reconciler>(client_, *cache_, *prober_, options_.events, std::move(reconciling));
@@ -144,6 +146,7 @@ void Controller::stop() {
   workers_.clear();
   for (const auto& informer : informers_) informer->stop();
   prober_.reset();
+  experts_.reset();
 }
 
 void Controller::work(std::stop_token stop) {

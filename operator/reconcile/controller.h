@@ -74,6 +74,8 @@ class Controller {
   std::vector<std::unique_ptr<kube::Informer>> informers_;
   std::vector<const kube::Informer*> deployments_;  // those of ModelDeployments; complete before nodes are watched
   std::unique_ptr<CachedReader> cache_;
+  HttpExpertClient expert_agents_;
+  std::unique_ptr<ExpertBalancer> experts_;
   std::unique_ptr<ZoneMonitor> zones_;
   std::unique_ptr<Reconciler> reconciler_;
   std::jthread zone_watch_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "common/agent_config.h"
 #include "common/log.h"
 #include "operator/api/labels.h"
 #include "operator/kube/timestamp.h"
@@ -48,6 +49,25 @@ bool all_routable(const Observed& observed, const Spec& spec) {
          std::all_of(groups.begin(), groups.end(), [](const GroupView& group) { return group.routable(); });
 }
 
+ExpertPolicy expert_policy(const ExpertsSpec& spec) {
+  return {std::chrono::seconds(spec.interval_seconds), spec.min_improvement_percent / 100.0, spec.max_bytes_per_second};
+}
+
+// By the order in which the names of the nodes appear; empty while a pod has no node.
+std::vector<std::int32_t> nodes_of_expert_ranks(const Spec& spec, const GroupView& group) {
+  std::vector<std::string> names;
+  std::vector<std::int32_t> nodes;
+  const std::int32_t shards = spec.parallelism.tensor / spec.parallelism.expert;
+  for (std::int32_t rank = 0; rank < spec.parallelism.expert; ++rank) {
+    const PodView* pod = group.pod(rank * shards / spec.devices.per_pod);
+    if (pod == nullptr || pod->node.empty()) return {};
+    const auto known = std::find(names.begin(), names.end(), pod->node);
+    nodes.push_back(static_cast<std::int32_t>(known - names.begin()));
+    if (known == names.end()) names.push_back(pod->node);
+  }
+  return nodes;
+}
+
 }  // namespace
 
 Reconciler::Reconciler(kube::Client& client, const ClusterReader& cache, AgentProbe& probe, kube::EventRecorder* events,
@@ -91,6 +111,7 @@ Result Reconciler::reconcile(const kube::ObjectKey& key) {
   status.missing = outcome.missing;
   status.error = outcome.error;
   watch_load(key, status.autoscaling, outcome.observed);
+  if (options_.experts != nullptr && parent.spec.experts) status.experts = options_.experts->status(key);
   write_status(*object, status);
   if (!outcome.error.empty()) throw common::Error(Code::kUnavailable, outcome.error);
   if (outcome.stale) return {kLookAgainSoon};
@@ -127,6 +148,7 @@ void Reconciler::watch_load(const kube::ObjectKey& key, const std::optional<Auto
 void Reconciler::forget(const kube::ObjectKey& key) {
   probe_.watch(key, {});
   if (options_.autoscaler != nullptr) options_.autoscaler->forget(key);
+  if (options_.experts != nullptr) options_.experts->watch(key, {});
   const std::lock_guard lock(tokens_mutex_);
   tokens_.erase(key);
 }
@@ -144,6 +166,7 @@ Reconciler::Outcome Reconciler::carry_out(const kube::Object& object, const Pare
     act(object, parent, outcome);
     remove_old_config_maps(parent, outcome);
     watch_agents(parent, outcome, token);
+    if (options_.experts != nullptr) balance_experts(parent, outcome, token);
   } catch (const common::Error& error) {
     outcome.error = error.what();
   }
@@ -288,6 +311,21 @@ void Reconciler::watch_agents(const Parent& parent, const Outcome& outcome, cons
     if (!target.pods.empty()) groups.push_back(std::move(target));
   }
   probe_.watch(parent.key, std::move(groups));
+}
+
+void Reconciler::balance_experts(const Parent& parent, const Outcome& outcome, const std::string& token) {
+  std::vector<ExpertGroup> groups;
+  const Spec& spec = parent.spec;
+  const bool wanted = spec.experts && spec.experts->move && spec.parallelism.expert > 1;
+  for (const GroupView& group : outcome.observed.groups) {
+    const PodView* leader = group.leader();
+    if (!wanted || !group.routable() || group.retiring() || leader == nullptr) continue;
+    groups.push_back({group.name,
+                      {leader->ip, common::kDefaultAdminPort, token},
+                      nodes_of_expert_ranks(spec, group),
+                      expert_policy(*spec.experts)});
+  }
+  options_.experts->watch(parent.key, groups);
 }
 
 void Reconciler::write_status(const kube::Object& object, const StatusInput& input) {

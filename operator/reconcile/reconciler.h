@@ -14,6 +14,7 @@
 #include "operator/plan/status.h"
 #include "operator/probe/autoscaler.h"
 #include "operator/probe/prober.h"
+#include "operator/reconcile/experts.h"
 #include "operator/reconcile/reader.h"
 #include "operator/reconcile/rollouts.h"
 #include "operator/resources/child.h"
@@ -29,6 +30,7 @@ struct ReconcilerOptions {
   std::function<TimePoint()> now = [] { return std::chrono::system_clock::now(); };
   std::function<ZoneHealths()> zones = [] { return ZoneHealths{}; };
   Autoscaler* autoscaler = nullptr;  // borrowed; null: replicas stay what status and spec say
+  ExpertBalancer* experts = nullptr;  // borrowed; null: experts stay where they are
 };
 
 // Any thread, one key at a time (the work queue sees to that). Everything is borrowed; `events` may be null.
@@ -65,6 +67,7 @@ class Reconciler {
   void retire(const Parent& parent, const RetirePod& pod);
   void set_gate(const Parent& parent, const SetGate& gate, const Observed& observed);
   void watch_agents(const Parent& parent, const Outcome& outcome, const std::string& token);
+  void balance_experts(const Parent& parent, const Outcome& outcome, const std::string& token);
   void write_status(const kube::Object& object, const StatusInput& input);
   void tell(const kube::Object& object, const Plan& plan);
 

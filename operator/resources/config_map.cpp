@@ -17,6 +17,7 @@ common::AgentConfig agent_config(const Spec& spec) {
   config.max_queued_requests =
       static_cast<std::int32_t>(spec.engine.max_queued_requests.value_or(config.max_queued_requests));
   config.cache_bytes = spec.engine.memory_bytes.value_or(config.cache_bytes);
+  if (spec.experts) config.redundant_expert_slots = spec.experts->redundant_slots_per_rank;
   config.drain_timeout_seconds = spec.drain_timeout_seconds;
   return config;
 }
