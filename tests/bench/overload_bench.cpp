@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <future>
 #include <map>
 #include <mutex>
 #include <string>
@@ -45,7 +46,9 @@ class SilentEngine : public engine::Engine {
   void cancel(engine::RequestId) override {}
   engine::EngineStats stats() const override { return {}; }
   engine::ExpertLoad expert_load() const override { return {}; }
-  void set_expert_placement(const engine::ExpertPlacement&) override {}
+  std::future<void> move_experts(const engine::ExpertPlacement&, const engine::ExpertMoveOptions&) override {
+    return {};
+  }
   engine::ExpertPlacement expert_placement() const override { return {}; }
   std::string failure() const override { return {}; }
 
