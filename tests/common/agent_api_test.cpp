@@ -86,9 +86,14 @@ TEST(LatencyHistogram, SinceGivesWhatHappenedInBetweenOrNothingAfterARestart) {
 }
 
 TEST(AgentApi, ReportsAndPlacementsSurviveARoundTrip) {
-  const json report = {{"placement_number", 1}, {"steps", 9}, {"tokens", {{1, 2}, {3, 4}}}};
+  const json report = {
+      {"placement_number", 1}, {"generation", 2}, {"expert_bytes", 4096}, {"steps", 9}, {"tokens", {{1, 2}, {3, 4}}}};
   EXPECT_EQ(json(report.get<ExpertLoadReport>()), report);
-  const json placement = {{"number", 2}, {"slots_per_rank", 1}, {"slots", {{0, 1}}}};
+  const json placement = {{"number", 2},
+                          {"slots_per_rank", 1},
+                          {"slots", {{0, 1}}},
+                          {"max_bytes_per_second", 1000},
+                          {"move", {{"number", 2}, {"phase", "Failed"}, {"message", "no such file"}}}};
   EXPECT_EQ(json(placement.get<ExpertPlacementMessage>()), placement);
 }
 
