@@ -29,7 +29,7 @@ struct ReconcilerOptions {
   std::string agent_image;  // for deployments that name none
   std::function<TimePoint()> now = [] { return std::chrono::system_clock::now(); };
   std::function<ZoneHealths()> zones = [] { return ZoneHealths{}; };
-  Autoscaler* autoscaler = nullptr;  // borrowed; null: replicas stay what status and spec say
+  Autoscaler* autoscaler = nullptr;   // borrowed; null: replicas stay what status and spec say
   ExpertBalancer* experts = nullptr;  // borrowed; null: experts stay where they are
 };
 

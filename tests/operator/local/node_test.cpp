@@ -143,11 +143,16 @@ TEST_F(NodeTest, RestartsAContainerThatEndsAndSaysHowItEnded) {
 
 TEST_F(NodeTest, RestartsAContainerThatFailsItsLivenessProbe) {
   touch("ready");
-  touch("dead");
   Object fragile = pod({}, state());
+  const Json live = {{"path", "/live"}, {"port", kPort}};
+  // The program must have come up before it is asked, or it ends before it can say so.
+  fragile.json()["spec"]["containers"][0]["startupProbe"] = {
+      {"httpGet", live}, {"periodSeconds", 1}, {"failureThreshold", 100}};
   fragile.json()["spec"]["containers"][0]["livenessProbe"] = {
-      {"httpGet", {{"path", "/live"}, {"port", kPort}}}, {"periodSeconds", 1}, {"failureThreshold", 1}};
+      {"httpGet", live}, {"periodSeconds", 1}, {"failureThreshold", 1}};
   cluster_.create(kube::kPod, fragile);
+  ASSERT_TRUE(eventually([&] { return condition("ContainersReady") == "True"; }));
+  touch("dead");
   EXPECT_TRUE(eventually([&] { return restarts() >= 1; }));
   EXPECT_THAT(log(), HasSubstr("terminated"));
 }
