@@ -13,6 +13,7 @@
 #include "operator/local/node.h"
 #include "operator/local/scheduler.h"
 #include "operator/probe/agent_client.h"
+#include "operator/probe/expert_client.h"
 #include "operator/reconcile/controller.h"
 
 namespace millrace::controller::local {
@@ -44,6 +45,7 @@ class LocalCluster {
   MemoryCluster cluster_;
   std::stop_source stop_;
   HttpAgentClient agents_{stop_.get_token()};
+  HttpExpertClient experts_{stop_.get_token()};
   std::unique_ptr<LocalNode> node_;
   std::unique_ptr<Scheduler> scheduler_;
   std::unique_ptr<Controller> controller_;

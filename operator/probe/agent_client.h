@@ -2,23 +2,15 @@
 #pragma once
 
 #include <chrono>
-#include <cstdint>
 #include <stop_token>
-#include <string>
 #include <utility>
 
 #include "common/agent_api.h"
+#include "operator/probe/agent_call.h"
 
 namespace millrace::controller {
 
-struct AgentAddress {
-  std::string ip;
-  std::uint16_t admin_port = 0;
-  std::string token;
-};
-
-// Calls block for at most a short limit; any thread. They throw common::Error: kUnavailable and kDeadlineExceeded when
-// the agent cannot be reached, kUnauthenticated for a wrong token, others for answers that make no sense.
+// Calls block for at most a short limit; any thread. They throw what call_agent throws.
 class AgentClient {
  public:
   virtual ~AgentClient() = default;
@@ -32,18 +24,14 @@ class HttpAgentClient final : public AgentClient {
  public:
   // The stop ends every call, in flight or to come, with kCancelled.
   explicit HttpAgentClient(std::stop_token stop = {}, std::chrono::milliseconds limit = std::chrono::milliseconds(500))
-      : stop_(std::move(stop)), limit_(limit) {}
+      : limits_{std::move(stop), limit} {}
 
   common::AgentStatus status(const AgentAddress& agent) override;
   void set_group(const AgentAddress& agent, const common::GroupMembership& membership) override;
   void drain(const AgentAddress& agent) override;
 
  private:
-  std::string call(const AgentAddress& agent, const std::string& method, const std::string& target,
-                   const std::string& body) const;
-
-  const std::stop_token stop_;
-  const std::chrono::milliseconds limit_;
+  const AgentCallLimits limits_;
 };
 
 }  // namespace millrace::controller

@@ -2,13 +2,16 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
+#include <stop_token>
+#include <utility>
 
 #include "common/agent_api.h"
-#include "operator/probe/agent_client.h"
+#include "operator/probe/agent_call.h"
 
 namespace millrace::controller {
 
-// As AgentClient: calls block for at most a limit, any thread, and throw common::Error.
+// As AgentClient: calls block for at most a limit, any thread, and throw what call_agent throws.
 class ExpertClient {
  public:
   virtual ~ExpertClient() = default;
@@ -20,17 +23,19 @@ class ExpertClient {
 
 class HttpExpertClient final : public ExpertClient {
  public:
-  explicit HttpExpertClient(std::chrono::milliseconds limit = std::chrono::milliseconds(3000)) : limit_(limit) {}
+  static constexpr std::size_t kMaxBody = 16 << 20;  // a table of layers x experts
+
+  // The stop ends every call, in flight or to come, with kCancelled.
+  explicit HttpExpertClient(std::stop_token stop = {},
+                            std::chrono::milliseconds limit = std::chrono::milliseconds(3000))
+      : limits_{std::move(stop), limit, kMaxBody} {}
 
   common::ExpertLoadReport load(const AgentAddress& agent) override;
   common::ExpertPlacementMessage placement(const AgentAddress& agent) override;
   void move(const AgentAddress& agent, const common::ExpertPlacementMessage& placement) override;
 
  private:
-  std::string call(const AgentAddress& agent, const std::string& method, const std::string& target,
-                   const std::string& body) const;
-
-  const std::chrono::milliseconds limit_;
+  const AgentCallLimits limits_;
 };
 
 }  // namespace millrace::controller

@@ -33,7 +33,7 @@ bool same_for_placement(const kube::Object& a, const kube::Object& b) {
 
 }  // namespace
 
-Controller::Controller(kube::Client& client, AgentClient& agents, ControllerOptions options)
+Controller::Controller(kube::Client& client, AgentClient& agents, ExpertClient& experts, ControllerOptions options)
     : client_(client), options_(std::move(options)), queue_([&] {
         kube::WorkQueueOptions queue;
         queue.retry_limit = std::chrono::minutes(5);
@@ -65,7 +65,7 @@ Controller::Controller(kube::Client& client, AgentClient& agents, ControllerOpti
                                                       options_.reconciler.now,
                                                   });
   ReconcilerOptions reconciling = options_.reconciler;
-  experts_ = std::make_unique<ExpertBalancer>(expert_agents_, [this](const kube::ObjectKey& key) { queue_.add(key); });
+  experts_ = std::make_unique<ExpertBalancer>(experts, [this](const kube::ObjectKey& key) { queue_.add(key); });
   reconciling.experts = experts_.get();
   reconciling.zones = [this] { return zones_->health(); };
   reconciling.autoscaler = autoscaler_.get();

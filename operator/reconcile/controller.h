@@ -42,8 +42,8 @@ struct ControllerOptions {
 
 class Controller {
  public:
-  // `client` and `agents` are borrowed.
-  Controller(kube::Client& client, AgentClient& agents, ControllerOptions options);
+  // `client`, `agents` and `experts` are borrowed.
+  Controller(kube::Client& client, AgentClient& agents, ExpertClient& experts, ControllerOptions options);
   ~Controller();  // stops
 
   Controller(const Controller&) = delete;
@@ -74,7 +74,6 @@ class Controller {
   std::vector<std::unique_ptr<kube::Informer>> informers_;
   std::vector<const kube::Informer*> deployments_;  // those of ModelDeployments; complete before nodes are watched
   std::unique_ptr<CachedReader> cache_;
-  HttpExpertClient expert_agents_;
   std::unique_ptr<ExpertBalancer> experts_;
   std::unique_ptr<ZoneMonitor> zones_;
   std::unique_ptr<Reconciler> reconciler_;

@@ -107,7 +107,8 @@ TEST(AutoscalingLive, AFourfoldStepLeadsToADecisionAndToNewPods) {
   ControllerOptions options;
   options.workers = 2;
   options.reconciler.agent_image = "agent:1";
-  Controller controller(cluster, agents, options);
+  HttpExpertClient experts;
+  Controller controller(cluster, agents, experts, options);
   controller.start();
 
   const kube::ObjectKey key{"default", "m"};
