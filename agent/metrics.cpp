@@ -182,7 +182,12 @@ void AgentMetrics::inter_token(double seconds) {
   families_->inter_token.Observe(seconds);
 }
 
+void AgentMetrics::broke() {
+  load_.ended(true);
+}
+
 void AgentMetrics::finished(const FinishedChoice& choice) {
+  if (choice.reason != "abort") load_.ended(choice.reason == "error");
   families_->success.Add({{"finished_reason", std::string(choice.reason)}}).Increment();
   families_->e2e.Observe(choice.seconds);
   families_->prompt_length.Observe(static_cast<double>(choice.prompt_tokens));

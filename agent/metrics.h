@@ -53,7 +53,9 @@ class AgentMetrics {
   void answered(std::string_view route, int status);
 
   common::HttpResponse render(const MetricsSnapshot& snapshot);
-  // The totals for the autoscaler.
+  // A generation request was refused after it was accepted, by no fault of its client.
+  void broke();
+  // The totals for the operator.
   const LoadTracker& load() const { return load_; }
 
  private:

@@ -216,7 +216,9 @@ HttpReply OpenAiApi::generate(HttpRequest request, Plan plan) {
         Generation::start(plan(parse_json_body(body), model_limits), services, writer, std::move(ticket), arrival);
       });
       services_.metrics.answered(route, refusal ? refusal->status : 200);
-      if (refusal) writer->respond(std::move(*refusal));
+      if (!refusal) return;
+      if (refusal->status >= 500) services_.metrics.broke();
+      writer->respond(std::move(*refusal));
     });
   });
 }

@@ -24,6 +24,8 @@ void to_json(nlohmann::json& json, const AgentLoad& value) {
           {"kv_usage", value.kv_usage},
           {"state_usage", value.state_usage},
           {"arrivals", value.arrivals},
+          {"finished", value.finished},
+          {"failed", value.failed},
           {"first_token", value.first_token},
           {"inter_token", value.inter_token}};
 }
@@ -31,6 +33,8 @@ void to_json(nlohmann::json& json, const AgentLoad& value) {
 void from_json(const nlohmann::json& json, AgentLoad& value) {
   AgentLoad read;
   std::int64_t arrivals = 0;
+  std::int64_t finished = 0;
+  std::int64_t failed = 0;
   JsonFields(json, "load")
       .required("queue")
       .read("queue", read.queue, 0)
@@ -38,9 +42,13 @@ void from_json(const nlohmann::json& json, AgentLoad& value) {
       .read("running", read.running, 0)
       .required("arrivals")
       .read("arrivals", arrivals, 0)
+      .read("finished", finished, 0)
+      .read("failed", failed, 0)
       .required("first_token")
       .required("inter_token");
   read.arrivals = static_cast<std::uint64_t>(arrivals);
+  read.finished = static_cast<std::uint64_t>(finished);
+  read.failed = static_cast<std::uint64_t>(failed);
   read.kv_usage = read_usage(json, "kv_usage");
   read.state_usage = read_usage(json, "state_usage");
   read.first_token = json.at("first_token").get<LatencyHistogram>();

@@ -15,6 +15,9 @@ struct AgentLoad {
   double kv_usage = 0.0;         // 0..1
   double state_usage = 0.0;      // 0..1
   std::uint64_t arrivals = 0;    // total: generation requests, those refused for a full queue included
+  std::uint64_t finished = 0;    // total: choices that ended, but for those that their client gave up; 0 from
+                                 // earlier versions
+  std::uint64_t failed = 0;      // total: of those, the ones that ended in an error of the server
   LatencyHistogram first_token;  // total: from arrival to the first token
   LatencyHistogram inter_token;  // total: between two tokens of a sequence
 };

@@ -21,6 +21,7 @@ class LatencyHistogram {
   void observe(double seconds, std::uint64_t times = 1);
   void add(const LatencyHistogram& other);
 
+  const std::array<std::uint64_t, kBuckets>& counts() const { return counts_; }
   std::uint64_t total() const;
   // Seconds, interpolated within the bucket. Empty without samples. `quantile` in 0..1.
   std::optional<double> quantile(double quantile) const;

@@ -60,6 +60,15 @@ class RolloutReader {
     if (canary.groups.value == 0) fields.problem("groups", "is 0: a canary needs at least 1 group");
     fields.read("durationSeconds", canary.duration_seconds, 1, 86400);
     fields.read("readySeconds", canary.ready_seconds, 1, 86400);
+    fields.read("minSamples", canary.min_samples, 0, 1'000'000);
+    fields.within("tolerances", [&](FieldReader& tolerances) { read_tolerances(tolerances, canary.tolerances); });
+    finish_(fields);
+  }
+
+  void read_tolerances(FieldReader& fields, CanaryTolerances& tolerances) {
+    fields.read("ttftPercent", tolerances.ttft_percent, 0, 1000);
+    fields.read("interTokenPercent", tolerances.inter_token_percent, 0, 1000);
+    fields.read("errorPercent", tolerances.error_percent, 0, 100);
     finish_(fields);
   }
 

@@ -28,7 +28,7 @@ struct CanaryTolerances {
 
 struct CanarySpec {
   IntOrPercent groups{1, false};
-  std::int32_t duration_seconds = 300;  // from the moment all canary groups are routable
+  std::int32_t duration_seconds = 300;  // of comparison, after all canary groups have become routable and warm
   std::int32_t ready_seconds = 1800;    // to become so
   std::int32_t min_samples = 0;         // requests of each revision without which nothing is concluded
   CanaryTolerances tolerances;

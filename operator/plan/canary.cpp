@@ -9,6 +9,11 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
+// What a group measures right after it began to serve says more about cold caches than about its revision.
+seconds warm_up(seconds duration) {
+  return std::min(seconds(30), duration / 4);
+}
+
 class Planner {
  public:
   Planner(const CanaryInput& input, TimePoint now) : input_(input), now_(now) {
@@ -20,14 +25,12 @@ class Planner {
 
   CanaryPlan plan() {
     if (!input_.spec || input_.stable.empty() || input_.stable == input_.update || input_.replicas == 0) return {};
-    if (input_.recorded == CanaryVerdict::kPassed) return {CanaryPhase::kPassed, 0, false, "", {}};
-    if (input_.recorded == CanaryVerdict::kFailed) {
-      return {CanaryPhase::kFailed, 0, false, input_.recorded_reason, {}};
-    }
+    if (input_.recorded == CanaryVerdict::kPassed) return settled(CanaryPhase::kPassed, "");
+    if (input_.recorded == CanaryVerdict::kFailed) return settled(CanaryPhase::kFailed, input_.recorded_reason);
     plan_.groups = std::min(input_.spec->groups.of(input_.replicas, Rounding::kUp), most());
     // One replica and no surge: the new revision can only take the place of what it would be compared with.
-    if (plan_.groups == 0) return {CanaryPhase::kNone, 0, false, "there is no room for a group to compare with", {}};
-    if (input_.paused) return {CanaryPhase::kStarting, plan_.groups, false, "the rollout is paused", {}};
+    if (plan_.groups == 0) return settled(CanaryPhase::kNone, "there is no room for a group to compare with");
+    if (input_.paused) return settled(CanaryPhase::kStarting, "the rollout is paused");
     if (const GroupView* failing = find_failing())
       return fail("group " + failing->name + " fails: " + trouble(*failing));
     const std::optional<TimePoint> since = serves_since();
@@ -37,6 +40,13 @@ class Planner {
  private:
   // At least one stable group stays.
   std::int32_t most() const { return input_.replicas - 1 + std::min(input_.budgets.surge, 1); }
+
+  // Nothing is waited for.
+  CanaryPlan settled(CanaryPhase phase, std::string message) {
+    plan_.phase = phase;
+    plan_.message = std::move(message);
+    return plan_;
+  }
 
   CanaryPlan fail(std::string reason) {
     plan_.phase = CanaryPhase::kFailed;
@@ -95,22 +105,27 @@ class Planner {
   CanaryPlan judge(TimePoint since) {
     const CanarySpec& spec = *input_.spec;
     const seconds duration(spec.duration_seconds);
+    const TimePoint from = since + warm_up(duration);
     plan_.phase = CanaryPhase::kRunning;
-    plan_.look_again = kCanaryLook;
+    plan_.measures = now_ >= from;
+    plan_.message = "the canary is compared with the stable revision";
+    plan_.look_again = plan_.measures ? milliseconds(kCanaryLook) : std::chrono::ceil<milliseconds>(from - now_);
+    const bool over = input_.measured_since && now_ >= std::max(*input_.measured_since, from) + duration;
+    const std::uint64_t missing = missing_samples(input_.samples, spec.min_samples);
+    if (over && missing > 0) {
+      plan_.message = "the canary waits for " + std::to_string(missing) +
+                      " more requests to compare: lower spec.rollout.canary.minSamples to go on without them";
+      return plan_;  // looked at only as often as planned, so that the bound on false alarms holds
+    }
     const std::int64_t looks = duration / kCanaryLook + 1;
     if (const std::string found = regression(input_.samples, spec.tolerances, looks); !found.empty())
       return fail(found);
-    const std::uint64_t missing = missing_samples(input_.samples, spec.min_samples);
-    if (now_ < since + duration) {
-      plan_.message = "the canary is compared with the stable revision";
-    } else if (missing > 0) {
-      plan_.message = "the canary waits for " + std::to_string(missing) +
-                      " more requests to compare: lower spec.rollout.canary.minSamples to go on without them";
-    } else {
-      plan_.phase = CanaryPhase::kPassed;
+    if (over) {
       plan_.decided_now = true;
       plan_.groups = 0;
+      plan_.measures = false;
       plan_.look_again = {};
+      return settled(CanaryPhase::kPassed, "");
     }
     return plan_;
   }

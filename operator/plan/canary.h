@@ -15,7 +15,7 @@
 
 namespace millrace::controller {
 
-// How often a canary that runs is judged.
+// How often a canary that runs is measured and judged.
 inline constexpr std::chrono::seconds kCanaryLook{5};
 
 struct CanaryInput {
@@ -28,7 +28,8 @@ struct CanaryInput {
   CanaryVerdict recorded = CanaryVerdict::kNone;  // of this rollout
   std::string recorded_reason;
   std::vector<GroupView> groups;
-  CanarySamples samples;  // since the canary groups serve; what was not measured is 0 and speaks for nothing
+  CanarySamples samples;                    // what was not measured is 0 and speaks for nothing
+  std::optional<TimePoint> measured_since;  // when the first of them was taken
 };
 
 enum class CanaryPhase {
@@ -46,6 +47,7 @@ struct CanaryPlan {
   bool decided_now = false;  // the verdict has to be recorded
   std::string message;       // in words: what is waited for, or why it failed
   std::chrono::milliseconds look_again{0};
+  bool measures = false;  // the time for samples has come
 };
 
 CanaryPlan plan_canary(const CanaryInput& input, TimePoint now);

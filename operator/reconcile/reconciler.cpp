@@ -147,6 +147,7 @@ void Reconciler::watch_load(const kube::ObjectKey& key, const std::optional<Auto
 
 void Reconciler::forget(const kube::ObjectKey& key) {
   probe_.watch(key, {});
+  rollouts_.forget(key);
   if (options_.autoscaler != nullptr) options_.autoscaler->forget(key);
   if (options_.experts != nullptr) options_.experts->watch(key, {});
   const std::lock_guard lock(tokens_mutex_);

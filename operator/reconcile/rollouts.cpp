@@ -77,12 +77,44 @@ CanaryPlan Rollouts::judge(const Parent& asked, const Observed& observed, const 
     input.recorded = record->verdict;
     input.recorded_reason = record->verdict_reason;
   }
+  const std::lock_guard lock(mutex_);
+  const auto found = comparisons_.find(asked.key);
+  if (found != comparisons_.end() && found->second.revision == asked.revision) {
+    input.samples = found->second.window.samples();
+    input.measured_since = found->second.since;
+  }
   return plan_canary(input, now_());
+}
+
+void Rollouts::measure(const Parent& asked, const Observed& observed, const RolloutView& view) {
+  const std::lock_guard lock(mutex_);
+  const TimePoint now = now_();
+  Comparison& comparison = comparisons_[asked.key];
+  if (comparison.revision != asked.revision) {
+    comparison = {asked.revision, now, {}, {}};
+  } else if (now < comparison.read_at + kCanaryLook) {
+    return;
+  }
+  comparison.read_at = now;
+  for (const GroupView& group : observed.groups) {
+    const bool update = group.revision == asked.revision;
+    if (!group.routable() || (!update && group.revision != view.report.stable)) continue;
+    const PodView& leader = *group.leader();
+    if (!leader.evidence || !is_fresh(*leader.evidence) || !leader.evidence->status.load) continue;
+    comparison.window.read(leader.uid, update, *leader.evidence->status.load);
+  }
+}
+
+void Rollouts::forget(const kube::ObjectKey& deployment) {
+  const std::lock_guard lock(mutex_);
+  comparisons_.erase(deployment);
 }
 
 void Rollouts::keep(const kube::Object& object, const Parent& asked, const Observed& observed, RolloutView& view) {
   keep_history(object, asked, observed, view);
   const CanaryPlan& canary = view.report.canary;
+  if (canary.measures) measure(asked, observed, view);
+  if (canary.phase != CanaryPhase::kRunning && canary.phase != CanaryPhase::kStarting) forget(asked.key);
   if (canary.decided_now) {
     const bool passed = canary.phase == CanaryPhase::kPassed;
     annotate(asked, verdict_patch(view.report.number, passed ? CanaryVerdict::kPassed : CanaryVerdict::kFailed,

@@ -1,13 +1,16 @@
 // What the reconciler knows and writes of revisions: their records, the verdict on a canary, the mark of a rollout that
-// has finished. Decisions are in operator/plan (history, canary, rollout_target); this reads and writes.
+// has finished; and what a canary is measured at, which is kept in memory: after a restart of the operator a comparison
+// starts anew. Decisions are in operator/plan (history, canary, rollout_target); this reads and writes.
 #pragma once
 
 #include <functional>
 #include <map>
+#include <mutex>
 #include <string>
 #include <vector>
 
 #include "operator/kube/client.h"
+#include "operator/plan/canary_window.h"
 #include "operator/plan/plan.h"
 #include "operator/plan/rollout_status.h"
 #include "operator/reconcile/reader.h"
@@ -31,16 +34,27 @@ class Rollouts {
   // Reads and decides; writes nothing. `asked` is the deployment as its spec asks for it.
   RolloutView look(const ClusterReader& from, const kube::Object& object, const Parent& asked,
                    const Observed& observed) const;
-  // Writes down what has been decided and brings the history into order.
+  // Writes down what has been decided, measures a canary that runs, and brings the history into order.
   void keep(const kube::Object& object, const Parent& asked, const Observed& observed, RolloutView& view);
+  void forget(const kube::ObjectKey& deployment);
 
  private:
+  struct Comparison {
+    std::string revision;
+    TimePoint since;
+    TimePoint read_at;
+    CanaryWindow window;
+  };
+
   CanaryPlan judge(const Parent& asked, const Observed& observed, const RolloutView& view) const;
+  void measure(const Parent& asked, const Observed& observed, const RolloutView& view);
   void keep_history(const kube::Object& object, const Parent& asked, const Observed& observed, RolloutView& view);
   void annotate(const Parent& asked, const Json& patch);
 
   kube::Client& client_;
   const Clock now_;
+  mutable std::mutex mutex_;
+  std::map<kube::ObjectKey, Comparison> comparisons_;  // of canaries that run
 };
 
 }  // namespace millrace::controller

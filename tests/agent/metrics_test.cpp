@@ -164,6 +164,38 @@ TEST(AgentMetrics, AChoiceCutAtAStopStringHasPhasesToo) {
   EXPECT_TRUE(serves(scrape(api.metrics), series("vllm:request_decode_time_seconds_count") + " 1"));
 }
 
+common::AgentLoad load_of(const ApiFixture& api) {
+  common::AgentLoad load;
+  api.metrics.load().read(load);
+  return load;
+}
+
+TEST(AgentLoadTotals, CountWhatFinishedAndWhatFailedByTheServersFault) {
+  ApiFixture api(says("one two three"));
+  api.answer("/v1/chat/completions", chat_body("Hi", {{"n", 2}}));
+  EXPECT_EQ(load_of(api).finished, 2U);
+  EXPECT_EQ(load_of(api).failed, 0U);
+  api.post("/v1/chat/completions", {{"messages", 3}});
+  EXPECT_EQ(load_of(api).finished, 2U) << "a bad request says nothing of the server";
+  api.engine->hold_after(0);
+  const auto writer = api.open("/v1/chat/completions", chat_body("Hi"));
+  ASSERT_TRUE(api.engine->wait_for_requests(3));
+  api.engine->fail("rank 1 is gone");
+  EXPECT_EQ(writer->wait().status, 503);
+  EXPECT_EQ(load_of(api).finished, 3U);
+  EXPECT_EQ(load_of(api).failed, 1U);
+}
+
+TEST(AgentLoadTotals, LeaveOutWhatTheClientGaveUp) {
+  ApiFixture api(says("one two three"));
+  api.engine->hold_after(1);
+  const auto writer = api.open("/v1/chat/completions", chat_body("Hi", {{"stream", true}}));
+  ASSERT_TRUE(api.engine->wait_for_tokens(1));
+  writer->disconnect();
+  ASSERT_TRUE(api.admission.wait_until_idle(20s));
+  EXPECT_EQ(load_of(api).finished, 0U);
+}
+
 TEST(AgentMetrics, ACallOfToolsIsAStop) {
   ApiFixture api(says("<tool_call>\n<function=f>\n</function>\n</tool_call>"));
   const json tools = {{{"type", "function"}, {"function", {{"name", "f"}}}}};

@@ -66,17 +66,25 @@ rollout:
     groups: 10%
     durationSeconds: 60
     readySeconds: 90
+    minSamples: 50
+    tolerances: {ttftPercent: 30, errorPercent: 0}
 )");
   EXPECT_THAT(canary.problems, IsEmpty());
   ASSERT_TRUE(canary.rollout.canary);
   EXPECT_EQ(canary.rollout.canary->groups.of(11, Rounding::kUp), 2);
   EXPECT_EQ(canary.rollout.canary->duration_seconds, 60);
   EXPECT_EQ(canary.rollout.canary->ready_seconds, 90);
+  EXPECT_EQ(canary.rollout.canary->min_samples, 50);
+  EXPECT_EQ(canary.rollout.canary->tolerances.ttft_percent, 30);
+  EXPECT_EQ(canary.rollout.canary->tolerances.inter_token_percent, 20);
+  EXPECT_EQ(canary.rollout.canary->tolerances.error_percent, 0);
 }
 
 TEST(RolloutSpec, NamesWhatIsWrongInACanary) {
   EXPECT_THAT(read("rollout: {canary: {groups: 0}}").problems, ElementsAre(HasSubstr("needs at least 1 group")));
   EXPECT_THAT(read("rollout: {canary: {tolerance: 3}}").problems, ElementsAre(HasSubstr("tolerance is not a field")));
+  EXPECT_THAT(read("rollout: {canary: {tolerances: {errorPercent: 101}}}").problems,
+              ElementsAre(HasSubstr("spec.rollout.canary.tolerances.errorPercent is 101")));
 }
 
 TEST(RolloutSpec, ReadsPausedAndTheHistoryLimit) {

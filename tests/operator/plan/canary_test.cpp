@@ -28,6 +28,7 @@ CanaryInput input(std::vector<GroupView> groups, int replicas = 3) {
   result.update = "b";
   result.stable = "a";
   result.groups = std::move(groups);
+  result.measured_since = kNow - std::chrono::minutes(5);
   return result;
 }
 
@@ -75,8 +76,30 @@ TEST(Canary, IsLookedAtAgainWhileItRuns) {
   EXPECT_EQ(running.look_again, kCanaryLook);
 }
 
+TEST(Canary, MeasuresOnlyWhatIsWarm) {
+  const CanaryPlan cold = plan_canary(input({serving("b", 0, std::chrono::seconds(10))}), kNow);
+  EXPECT_FALSE(cold.measures);
+  EXPECT_EQ(cold.look_again, std::chrono::seconds(20));
+  EXPECT_TRUE(plan_canary(input({serving("b", 0, std::chrono::seconds(30))}), kNow).measures);
+}
+
+TEST(Canary, ComparesForItsWholeTimeAlsoAfterARestartOfTheOperator) {
+  CanaryInput restarted = input({serving("b", 0, std::chrono::hours(2))});
+  restarted.samples = samples(500, 120);
+  restarted.measured_since.reset();
+  EXPECT_EQ(plan_canary(restarted, kNow).phase, CanaryPhase::kRunning);
+  restarted.measured_since = kNow - std::chrono::seconds(299);
+  EXPECT_EQ(plan_canary(restarted, kNow).phase, CanaryPhase::kRunning);
+}
+
+TEST(Canary, ComparesAnewWhenItsGroupsCameBack) {
+  CanaryInput back = input({serving("b", 0, std::chrono::seconds(60))});
+  back.samples = samples(500, 120);
+  EXPECT_EQ(plan_canary(back, kNow).phase, CanaryPhase::kRunning) << "measured for longer than the group serves";
+}
+
 TEST(Canary, PassesAfterItsTimeWithEnoughSamples) {
-  CanaryInput done = input({serving("b", 0, std::chrono::seconds(301))});
+  CanaryInput done = input({serving("b", 0, std::chrono::seconds(330))});
   done.samples = samples(500, 120);
   const CanaryPlan plan = plan_canary(done, kNow);
   EXPECT_EQ(plan.phase, CanaryPhase::kPassed);

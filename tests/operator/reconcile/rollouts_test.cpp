@@ -166,5 +166,59 @@ TEST(Rollouts, ACanaryThatDoesNotStartIsRolledBackByItself) {
   EXPECT_EQ(world.condition("Ready"), "True");
 }
 
+// Rolls a canary out while every leader answers ten requests between two looks, those of revision "two" as told.
+struct CanaryUnderLoad {
+  explicit CanaryUnderLoad(double first_token, double failed_share) {
+    world.apply(spec_of(3, "one"));
+    EXPECT_TRUE(world.settle());
+    stable = current(world);
+    world.work = [this, first_token, failed_share](const kube::Object& pod, common::AgentLoad& load) {
+      const bool is_stable = pod.label(kRevisionLabel).value_or("") == stable;
+      load.finished += 10;
+      load.failed += is_stable ? 0 : static_cast<std::uint64_t>(10 * failed_share);
+      load.first_token.observe(is_stable ? 0.1 : first_token, 10);
+      load.inter_token.observe(0.02, 100);
+    };
+    world.apply(spec_of(3, "two", {{"rollout", {{"canary", {{"durationSeconds", 120}, {"minSamples", 100}}}}}}));
+    for (int i = 0; i < 400; ++i) {
+      world.reconcile();
+      EXPECT_GE(world.routable(), 3);
+      most_new = std::max(most_new, static_cast<int>(world.pods().size()) - pods_by_revision(world)[stable]);
+      world.run_pods();
+      world.run_agents();
+      world.now += std::chrono::seconds(1);
+      if (world.condition("RollbackActive") == "True") break;
+    }
+  }
+
+  World world;
+  std::string stable;
+  int most_new = 0;
+};
+
+TEST(Rollouts, ACanaryThatIsMeasuredToBeAsGoodGoesOn) {
+  CanaryUnderLoad good(0.1, 0);
+  EXPECT_EQ(good.world.condition("RollbackActive"), "False");
+  EXPECT_EQ(pods_by_revision(good.world).size(), 1U);
+  EXPECT_NE(current(good.world), good.stable);
+}
+
+TEST(Rollouts, ACanaryThatIsMeasuredToBeSlowerIsRolledBackByItself) {
+  CanaryUnderLoad slow(0.2, 0);
+  ASSERT_EQ(slow.world.condition("RollbackActive"), "True");
+  EXPECT_THAT(slow.world.deployment().at("/status/conditions").dump(), HasSubstr("its time to first token is about 2"));
+  EXPECT_EQ(slow.most_new, 1) << "no more than the canary group was ever of the slow revision";
+  slow.world.work = nullptr;
+  ASSERT_TRUE(slow.world.settle());
+  EXPECT_EQ(pods_by_revision(slow.world), (std::map<std::string, int>{{slow.stable, 3}}));
+}
+
+TEST(Rollouts, ACanaryWhoseAnswersFailIsRolledBackByItself) {
+  CanaryUnderLoad broken(0.1, 0.2);
+  ASSERT_EQ(broken.world.condition("RollbackActive"), "True");
+  EXPECT_THAT(broken.world.deployment().at("/status/conditions").dump(), HasSubstr("20.0 % of its requests fail"));
+  EXPECT_EQ(broken.most_new, 1);
+}
+
 }  // namespace
 }  // namespace millrace::controller

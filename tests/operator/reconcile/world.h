@@ -2,6 +2,7 @@
 // that reads the cluster itself. Everything happens on the test's thread, step by step.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -188,6 +189,7 @@ class World {
       evidence.answered = true;
       const bool drains = probe.is_draining(pod.label(kGroupLabel).value_or(""));
       evidence.status.phase = drains ? common::AgentPhase::kDraining : common::AgentPhase::kServing;
+      if (work) work(pod, evidence.status.load.emplace(evidence.status.load.value_or(common::AgentLoad{})));
     }
   }
 
@@ -203,6 +205,9 @@ class World {
     }
     return false;
   }
+
+  // What an agent has done since it was last looked at, added to its totals; nothing by default.
+  std::function<void(const kube::Object& pod, common::AgentLoad& load)> work;
 
   TimePoint now = *kube::parse_timestamp("2026-01-02T12:00:00Z");
   local::MemoryCluster cluster{[this] { return now; }};
