@@ -114,6 +114,7 @@ const AdminApi::Route AdminApi::kRoutes[] = {
     {"GET", "/admin/v1/status", false, &AdminApi::get_status},
     {"PUT", "/admin/v1/group", false, &AdminApi::put_group},
     {"POST", "/admin/v1/drain", false, &AdminApi::drain},
+    {"POST", "/admin/v1/chat/completions", false, &AdminApi::chat},
     {"GET", "/admin/v1/experts/load", false, &AdminApi::get_expert_load},
     {"GET", "/admin/v1/experts/placement", false, &AdminApi::get_placement},
     {"PUT", "/admin/v1/experts/placement", false, &AdminApi::put_placement},
@@ -182,6 +183,10 @@ HttpReply AdminApi::livez(const HttpRequest&) {
 HttpReply AdminApi::readyz(const HttpRequest&) {
   const std::string reason = unready_reason();
   return reason.empty() ? text_response(200, "ok") : text_response(503, reason);
+}
+
+HttpReply AdminApi::chat(const HttpRequest& request) {
+  return services_.chat(request);
 }
 
 HttpReply AdminApi::metrics(const HttpRequest&) {

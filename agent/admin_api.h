@@ -23,8 +23,9 @@ struct AdminServices {
   AgentMetrics& metrics;
   common::WorkerPool& control;  // for calls that wait, such as a placement
   std::int32_t pod_index = 0;
-  std::optional<std::string> token;  // absent: no authentication
-  bool open_metrics = false;         // /metrics needs no token
+  std::optional<std::string> token;                                 // absent: no authentication
+  bool open_metrics = false;                                        // /metrics needs no token
+  std::function<common::HttpReply(common::HttpRequest)> chat = {};  // answers a chat completion
 };
 
 class AdminApi {
@@ -48,6 +49,7 @@ class AdminApi {
   common::HttpReply get_status(const common::HttpRequest& request);
   common::HttpReply put_group(const common::HttpRequest& request);
   common::HttpReply drain(const common::HttpRequest& request);
+  common::HttpReply chat(const common::HttpRequest& request);
   common::HttpReply get_expert_load(const common::HttpRequest& request);
   common::HttpReply get_placement(const common::HttpRequest& request);
   common::HttpReply put_placement(const common::HttpRequest& request);

@@ -84,9 +84,20 @@ HttpReply OpenAiApi::handle(HttpRequest request) {
 }
 
 HttpReply OpenAiApi::answer(HttpRequest request) {
-  HttpReply reply;
   std::string route = "other";
-  const auto refusal = guarded([&] { reply = dispatch(std::move(request), route); });
+  return measured([&] { return dispatch(std::move(request), route); }, route);
+}
+
+HttpReply OpenAiApi::chat(HttpRequest request) {
+  const std::string route = request.path;
+  return measured([&] { return chat_completions(std::move(request)); }, route);
+}
+
+// `route` may be found while `work` runs.
+template <typename Work>
+HttpReply OpenAiApi::measured(Work work, const std::string& route) {
+  HttpReply reply;
+  const auto refusal = guarded([&] { reply = work(); });
   if (refusal) reply = *refusal;
   if (auto* response = std::get_if<HttpResponse>(&reply)) {
     // While draining, clients should connect anew and land on another replica.

@@ -38,6 +38,8 @@ class OpenAiApi {
 
   // Never blocks; generations are answered later. Any thread.
   common::HttpReply handle(common::HttpRequest request);
+  // As POST /v1/chat/completions, whatever the request's path and key.
+  common::HttpReply chat(common::HttpRequest request);
 
  private:
   struct Route;
@@ -53,6 +55,8 @@ class OpenAiApi {
   common::HttpReply detokenize(common::HttpRequest request);
 
   common::HttpReply answer(common::HttpRequest request);
+  template <typename Work>
+  common::HttpReply measured(Work work, const std::string& route);
   common::HttpReply dispatch(common::HttpRequest request, std::string& route);
   common::HttpReply wrong_method(const common::HttpRequest& request, const std::string& allowed) const;
   template <typename Plan>

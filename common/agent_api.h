@@ -13,6 +13,7 @@
 //   GET  /admin/v1/experts/placement  ExpertPlacementMessage (leader)
 //   PUT  /admin/v1/experts/placement  ExpertPlacementMessage (leader); starts the move and answers with the placement
 //                                     still in force; 409 while another move is going on
+//   POST /admin/v1/chat/completions   as /v1/chat/completions of the public port, for a caller without an API key
 #pragma once
 
 #include <cstdint>

@@ -18,8 +18,7 @@
 #include "operator/kube/kubeconfig.h"
 #include "operator/kube/leader_election.h"
 #include "operator/metrics.h"
-#include "operator/probe/agent_client.h"
-#include "operator/probe/expert_client.h"
+#include "operator/probe/agent_clients.h"
 #include "operator/reconcile/controller.h"
 
 namespace millrace::controller {
@@ -114,8 +113,7 @@ int run(const Flags& flags) {
   const std::unique_ptr<kube::Client> client = kube::connect(cluster, client_options);
   const std::string name = identity();
   kube::EventRecorder events(*client, "millrace.dev/operator", name);
-  HttpAgentClient agents(shutdown.get_token());
-  HttpExpertClient experts(shutdown.get_token());
+  HttpAgentClients agents(shutdown.get_token());
 
   std::atomic<const kube::LeaderElector*> leadership{nullptr};
   const auto leads = [&] {
@@ -130,7 +128,7 @@ int run(const Flags& flags) {
   options.events = &events;
   options.queue_observer = &metrics;
   options.observer = &metrics;
-  Controller controller(*client, agents, experts, options);
+  Controller controller(*client, agents.all(), options);
 
   common::HttpServer metrics_server(listen_on(metrics_at), [&](HttpRequest request) -> HttpReply {
     if (request.path != "/metrics") return plain(404, "try /metrics\n");

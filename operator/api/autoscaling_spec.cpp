@@ -76,19 +76,13 @@ class Parser {
     } else {
       fields.problem("selectPolicy", "is \"" + select + "\": use Max, Min or Disabled");
     }
-    Json policies;
-    fields.read_array("policies", policies, kMaxPolicies);
-    if (!policies.is_array()) return;
+    if (!fields.has("policies")) return;
     rules.policies.clear();
-    for (std::size_t i = 0; i < policies.size(); ++i) {
-      within_item(fields, policies[i], "policies[" + std::to_string(i) + "]", rules.policies.emplace_back());
-    }
+    fields.each("policies", kMaxPolicies, "an object with type, value and periodSeconds",
+                [&](FieldReader& item) { read_policy(item, rules.policies.emplace_back()); });
   }
 
-  void within_item(FieldReader& fields, const Json& json, const std::string& name, ScalingPolicy& policy) {
-    if (!json.is_object()) return fields.problem(name, "is not an object with type, value and periodSeconds");
-    std::vector<std::string> problems;
-    FieldReader item(json, name, problems);
+  void read_policy(FieldReader& item, ScalingPolicy& policy) {
     std::string type;
     item.read("type", type, 16);
     if (type != "Pods" && type != "Percent") item.problem("type", "is \"" + type + "\": use Pods or Percent");
@@ -99,10 +93,6 @@ class Parser {
     item.read("value", policy.value, 1, 1000);
     item.read("periodSeconds", policy.period_seconds, 1, 1800);
     if (refuse_unknown_) item.refuse_unknown();
-    for (const std::string& problem : problems) {  // "<name>.<key> <what>": the reader adds its own path
-      const std::size_t space = problem.find(' ');
-      fields.problem(problem.substr(0, space), problem.substr(space + 1));
-    }
   }
 
   void read_cost(FieldReader& fields) {

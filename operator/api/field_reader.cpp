@@ -27,6 +27,21 @@ const kube::Json* FieldReader::find(const std::string& key) {
   return has(key) ? &object_[key] : nullptr;
 }
 
+void FieldReader::each(const std::string& key, std::size_t max_items, const std::string& shape,
+                       const std::function<void(FieldReader&)>& read) {
+  kube::Json items;
+  read_array(key, items, max_items);
+  for (std::size_t i = 0; items.is_array() && i < items.size(); ++i) {
+    const std::string item = key + "[" + std::to_string(i) + "]";
+    if (!items[i].is_object()) {
+      problem(item, "is not " + shape);
+      continue;
+    }
+    FieldReader fields(items[i], name(item), problems_);
+    read(fields);
+  }
+}
+
 void FieldReader::problem(const std::string& key, const std::string& what) {
   problems_.push_back(name(key) + " " + what);
 }

@@ -30,6 +30,9 @@ class FieldReader {
   void read_strings(const std::string& key, std::vector<std::string>& value, std::size_t max_items);
   // Calls `read` for the object in `key`; an absent one is not visited.
   void within(const std::string& key, const std::function<void(FieldReader&)>& read);
+  // Calls `read` for every object of the array in `key`. `shape` says what an item should be: "an object with a and b".
+  void each(const std::string& key, std::size_t max_items, const std::string& shape,
+            const std::function<void(FieldReader&)>& read);
 
   void problem(const std::string& key, const std::string& what);  // "<path>.<key> <what>"
   void refuse_unknown();  // after all reads; only the objects visited so far are checked

@@ -8,6 +8,9 @@ namespace {
 using kube::Json;
 
 constexpr std::int32_t kMostGroups = 1000;
+constexpr std::size_t kMaxGoldenPrompts = 16;
+constexpr std::size_t kMaxPromptSize = 4096;
+constexpr std::size_t kMaxExpectSize = 256;
 
 std::optional<IntOrPercent> int_or_percent(const Json& value, std::int32_t max_percent) {
   if (value.is_number_integer()) {
@@ -61,7 +64,18 @@ class RolloutReader {
     fields.read("durationSeconds", canary.duration_seconds, 1, 86400);
     fields.read("readySeconds", canary.ready_seconds, 1, 86400);
     fields.read("minSamples", canary.min_samples, 0, 1'000'000);
+    fields.each("goldenPrompts", kMaxGoldenPrompts, "an object with prompt and expect",
+                [&](FieldReader& item) { read_golden_prompt(item, canary.golden_prompts.emplace_back()); });
     fields.within("tolerances", [&](FieldReader& tolerances) { read_tolerances(tolerances, canary.tolerances); });
+    finish_(fields);
+  }
+
+  void read_golden_prompt(FieldReader& fields, GoldenPrompt& golden) {
+    fields.read("prompt", golden.prompt, kMaxPromptSize);
+    fields.read("expect", golden.expect, kMaxExpectSize);
+    fields.read("maxTokens", golden.max_tokens, 1, 1024);
+    if (golden.prompt.empty()) fields.problem("prompt", "is missing: write a question");
+    if (golden.expect.empty()) fields.problem("expect", "is missing: write what the answer must contain");
     finish_(fields);
   }
 

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "operator/api/field_reader.h"
 
@@ -26,12 +28,22 @@ struct CanaryTolerances {
   std::int32_t error_percent = 1;         // failed requests, in percentage points
 };
 
+// A question whose answer is known. Asked greedily, without thinking.
+struct GoldenPrompt {
+  std::string prompt;
+  std::string expect;  // the answer contains it
+  std::int32_t max_tokens = 64;
+
+  bool operator==(const GoldenPrompt&) const = default;
+};
+
 struct CanarySpec {
   IntOrPercent groups{1, false};
   std::int32_t duration_seconds = 300;  // of comparison, after all canary groups have become routable and warm
   std::int32_t ready_seconds = 1800;    // to become so
   std::int32_t min_samples = 0;         // requests of each revision without which nothing is concluded
   CanaryTolerances tolerances;
+  std::vector<GoldenPrompt> golden_prompts;
 };
 
 struct RolloutSpec {

@@ -33,7 +33,7 @@ LocalCluster::LocalCluster(LocalClusterOptions options) : work_folder_(options.n
   ControllerOptions controller;
   controller.workers = options.workers;
   controller.reconciler.agent_image = kLocalImage;
-  controller_ = std::make_unique<Controller>(cluster_, agents_, experts_, controller);
+  controller_ = std::make_unique<Controller>(cluster_, agents_.all(), controller);
   controller_->start();
 }
 

@@ -12,8 +12,7 @@
 #include "operator/local/memory_cluster.h"
 #include "operator/local/node.h"
 #include "operator/local/scheduler.h"
-#include "operator/probe/agent_client.h"
-#include "operator/probe/expert_client.h"
+#include "operator/probe/agent_clients.h"
 #include "operator/reconcile/controller.h"
 
 namespace millrace::controller::local {
@@ -44,8 +43,7 @@ class LocalCluster {
   const std::filesystem::path work_folder_;
   MemoryCluster cluster_;
   std::stop_source stop_;
-  HttpAgentClient agents_{stop_.get_token()};
-  HttpExpertClient experts_{stop_.get_token()};
+  HttpAgentClients agents_{stop_.get_token()};
   std::unique_ptr<LocalNode> node_;
   std::unique_ptr<Scheduler> scheduler_;
   std::unique_ptr<Controller> controller_;

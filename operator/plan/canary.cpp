@@ -110,6 +110,10 @@ class Planner {
     plan_.measures = now_ >= from;
     plan_.message = "the canary is compared with the stable revision";
     plan_.look_again = plan_.measures ? milliseconds(kCanaryLook) : std::chrono::ceil<milliseconds>(from - now_);
+    if (input_.golden) {
+      if (const std::string found = golden_regression(spec.golden_prompts, *input_.golden); !found.empty())
+        return fail(found);
+    }
     const bool over = input_.measured_since && now_ >= std::max(*input_.measured_since, from) + duration;
     const std::uint64_t missing = missing_samples(input_.samples, spec.min_samples);
     if (over && missing > 0) {
@@ -120,6 +124,10 @@ class Planner {
     const std::int64_t looks = duration / kCanaryLook + 1;
     if (const std::string found = regression(input_.samples, spec.tolerances, looks); !found.empty())
       return fail(found);
+    if (over && !spec.golden_prompts.empty() && !input_.golden) {
+      plan_.message = "the canary waits for the answers to its golden prompts";
+      return plan_;
+    }
     if (over) {
       plan_.decided_now = true;
       plan_.groups = 0;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "operator/plan/canary_analysis.h"
+#include "operator/plan/golden.h"
 #include "operator/plan/history.h"
 #include "operator/plan/rollout_target.h"
 
@@ -30,6 +31,7 @@ struct CanaryInput {
   std::vector<GroupView> groups;
   CanarySamples samples;                    // what was not measured is 0 and speaks for nothing
   std::optional<TimePoint> measured_since;  // when the first of them was taken
+  std::optional<GoldenAnswers> golden;      // empty until all golden prompts were asked
 };
 
 enum class CanaryPhase {

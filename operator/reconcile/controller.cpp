@@ -33,7 +33,7 @@ bool same_for_placement(const kube::Object& a, const kube::Object& b) {
 
 }  // namespace
 
-Controller::Controller(kube::Client& client, AgentClient& agents, ExpertClient& experts, ControllerOptions options)
+Controller::Controller(kube::Client& client, AgentClients agents, ControllerOptions options)
     : client_(client), options_(std::move(options)), queue_([&] {
         kube::WorkQueueOptions queue;
         queue.retry_limit = std::chrono::minutes(5);
@@ -48,7 +48,7 @@ Controller::Controller(kube::Client& client, AgentClient& agents, ExpertClient& 
       options_.reconciler.now,
       [this](const kube::ObjectKey& key) { queue_.add(key); },
   });
-  prober_ = std::make_unique<Prober>(agents, std::move(probing));
+  prober_ = std::make_unique<Prober>(agents.agents, std::move(probing));
   asked_ = prober_.get();
   const std::vector<std::string> everywhere{""};
   for (const std::string& ns : options_.namespaces.empty() ? everywhere : options_.namespaces) {
@@ -65,8 +65,12 @@ Controller::Controller(kube::Client& client, AgentClient& agents, ExpertClient& 
                                                       options_.reconciler.now,
                                                   });
   ReconcilerOptions reconciling = options_.reconciler;
-  experts_ = std::make_unique<ExpertBalancer>(experts, [this](const kube::ObjectKey& key) { queue_.add(key); });
+  experts_ = std::make_unique<ExpertBalancer>(agents.experts, [this](const kube::ObjectKey& key) { queue_.add(key); });
   reconciling.experts = experts_.get();
+  GoldenExaminerOptions examining;
+  examining.on_change = [this](const kube::ObjectKey& key) { queue_.add(key); };
+  examiner_ = std::make_unique<GoldenExaminer>(agents.prompts, std::move(examining));
+  reconciling.examiner = examiner_.get();
   reconciling.zones = [this] { return zones_->health(); };
   reconciling.autoscaler = autoscaler_.get();
   reconciler_ = std::make_unique<Reconciler>(client_, *cache_, *prober_, options_.events, std::move(reconciling));

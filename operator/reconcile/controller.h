@@ -14,6 +14,7 @@
 #include "operator/kube/client.h"
 #include "operator/kube/watcher.h"
 #include "operator/kube/work_queue.h"
+#include "operator/probe/agent_clients.h"
 #include "operator/probe/autoscaler.h"
 #include "operator/probe/prober.h"
 #include "operator/reconcile/reconciler.h"
@@ -42,8 +43,8 @@ struct ControllerOptions {
 
 class Controller {
  public:
-  // `client`, `agents` and `experts` are borrowed.
-  Controller(kube::Client& client, AgentClient& agents, ExpertClient& experts, ControllerOptions options);
+  // `client` is borrowed.
+  Controller(kube::Client& client, AgentClients agents, ControllerOptions options);
   ~Controller();  // stops
 
   Controller(const Controller&) = delete;
@@ -75,6 +76,7 @@ class Controller {
   std::vector<const kube::Informer*> deployments_;  // those of ModelDeployments; complete before nodes are watched
   std::unique_ptr<CachedReader> cache_;
   std::unique_ptr<ExpertBalancer> experts_;
+  std::unique_ptr<GoldenExaminer> examiner_;
   std::unique_ptr<ZoneMonitor> zones_;
   std::unique_ptr<Reconciler> reconciler_;
   std::jthread zone_watch_;

@@ -78,7 +78,7 @@ Reconciler::Reconciler(kube::Client& client, const ClusterReader& cache, AgentPr
       probe_(probe),
       events_(events),
       options_(std::move(options)),
-      rollouts_(client, options_.now) {}
+      rollouts_(client, options_.now, options_.examiner) {}
 
 Result Reconciler::reconcile(const kube::ObjectKey& key) {
   const kube::ObjectPtr object = cache_.get(kube::kModelDeployment, key);
@@ -167,6 +167,7 @@ Reconciler::Outcome Reconciler::carry_out(const kube::Object& object, const Pare
     act(object, parent, outcome);
     remove_old_config_maps(parent, outcome);
     watch_agents(parent, outcome, token);
+    rollouts_.examine(parent, outcome.observed, outcome.rollout, token);
     if (options_.experts != nullptr) balance_experts(parent, outcome, token);
   } catch (const common::Error& error) {
     outcome.error = error.what();

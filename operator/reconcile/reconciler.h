@@ -29,8 +29,9 @@ struct ReconcilerOptions {
   std::string agent_image;  // for deployments that name none
   std::function<TimePoint()> now = [] { return std::chrono::system_clock::now(); };
   std::function<ZoneHealths()> zones = [] { return ZoneHealths{}; };
-  Autoscaler* autoscaler = nullptr;   // borrowed; null: replicas stay what status and spec say
-  ExpertBalancer* experts = nullptr;  // borrowed; null: experts stay where they are
+  Autoscaler* autoscaler = nullptr;    // borrowed; null: replicas stay what status and spec say
+  ExpertBalancer* experts = nullptr;   // borrowed; null: experts stay where they are
+  GoldenExaminer* examiner = nullptr;  // borrowed; null: golden prompts are not asked
 };
 
 // Any thread, one key at a time (the work queue sees to that). Everything is borrowed; `events` may be null.

@@ -3,6 +3,7 @@
 #include <optional>
 #include <set>
 
+#include "common/agent_config.h"
 #include "common/log.h"
 #include "operator/resources/controller_revision.h"
 
@@ -77,6 +78,11 @@ CanaryPlan Rollouts::judge(const Parent& asked, const Observed& observed, const 
     input.recorded = record->verdict;
     input.recorded_reason = record->verdict_reason;
   }
+  if (examiner_ != nullptr) {
+    input.golden = examiner_->answers(asked.key, asked.revision);
+  } else if (input.spec) {
+    input.spec->golden_prompts.clear();  // nobody asks them
+  }
   const std::lock_guard lock(mutex_);
   const auto found = comparisons_.find(asked.key);
   if (found != comparisons_.end() && found->second.revision == asked.revision) {
@@ -105,7 +111,24 @@ void Rollouts::measure(const Parent& asked, const Observed& observed, const Roll
   }
 }
 
+void Rollouts::examine(const Parent& asked, const Observed& observed, const RolloutView& view,
+                       const std::string& token) {
+  if (examiner_ == nullptr || !view.report.canary.measures || asked.spec.rollout.canary->golden_prompts.empty()) return;
+  const auto leader_of = [&](const std::string& revision) -> std::optional<AgentAddress> {
+    for (const GroupView& group : observed.groups) {
+      if (group.revision != revision || !group.routable()) continue;
+      return AgentAddress{group.leader()->ip, common::kDefaultAdminPort, token};
+    }
+    return std::nullopt;
+  };
+  const auto stable = leader_of(view.report.stable);
+  const auto update = leader_of(asked.revision);
+  if (!stable || !update) return;  // at the next look
+  examiner_->examine(asked.key, {asked.revision, *stable, *update, asked.spec.rollout.canary->golden_prompts});
+}
+
 void Rollouts::forget(const kube::ObjectKey& deployment) {
+  if (examiner_ != nullptr) examiner_->forget(deployment);
   const std::lock_guard lock(mutex_);
   comparisons_.erase(deployment);
 }

@@ -13,6 +13,7 @@
 #include "operator/plan/canary_window.h"
 #include "operator/plan/plan.h"
 #include "operator/plan/rollout_status.h"
+#include "operator/reconcile/golden_examiner.h"
 #include "operator/reconcile/reader.h"
 #include "operator/resources/child.h"
 
@@ -29,13 +30,17 @@ class Rollouts {
  public:
   using Clock = std::function<TimePoint()>;
 
-  Rollouts(kube::Client& client, Clock now) : client_(client), now_(std::move(now)) {}
+  // `examiner` is borrowed and may be null: golden prompts are then not asked.
+  Rollouts(kube::Client& client, Clock now, GoldenExaminer* examiner)
+      : client_(client), now_(std::move(now)), examiner_(examiner) {}
 
   // Reads and decides; writes nothing. `asked` is the deployment as its spec asks for it.
   RolloutView look(const ClusterReader& from, const kube::Object& object, const Parent& asked,
                    const Observed& observed) const;
   // Writes down what has been decided, measures a canary that runs, and brings the history into order.
   void keep(const kube::Object& object, const Parent& asked, const Observed& observed, RolloutView& view);
+  // Has the golden prompts of a canary asked once its groups are warm. `token`: of the deployment's agents.
+  void examine(const Parent& asked, const Observed& observed, const RolloutView& view, const std::string& token);
   void forget(const kube::ObjectKey& deployment);
 
  private:
@@ -53,6 +58,7 @@ class Rollouts {
 
   kube::Client& client_;
   const Clock now_;
+  GoldenExaminer* const examiner_;
   mutable std::mutex mutex_;
   std::map<kube::ObjectKey, Comparison> comparisons_;  // of canaries that run
 };

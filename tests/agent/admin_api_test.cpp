@@ -58,7 +58,10 @@ struct AdminFixture {
                 .metrics = metrics,
                 .control = control,
                 .pod_index = 0,
-                .token = "secret"}};
+                .token = "secret",
+                .chat = [](const common::HttpRequest& request) -> HttpReply {
+                  return HttpResponse{.body = "asked " + request.body};
+                }}};
   common::WorkerPool control{1};
 };
 
@@ -90,6 +93,12 @@ TEST(AdminApi, MetricsCanBeOpenWithoutOpeningAnythingElse) {
   };
   EXPECT_EQ(status("/metrics"), 200);
   EXPECT_EQ(status("/admin/v1/status"), 401);
+}
+
+TEST(AdminApi, PassesChatCompletionsOnToItsOperatorOnly) {
+  AdminFixture f;
+  EXPECT_EQ(f.call("POST", "/admin/v1/chat/completions", "x").body, "asked x");
+  EXPECT_EQ(f.call("POST", "/admin/v1/chat/completions", "x", "no").status, 401);
 }
 
 TEST(AdminApi, BecomesReadyWithItsGroup) {

@@ -315,6 +315,20 @@ TEST(OpenAiApi, AClientThatLeavesCancelsAllItsChoices) {
   EXPECT_TRUE(api.admission.wait_until_idle(std::chrono::seconds(20)));
 }
 
+TEST(OpenAiApi, ChatsWithItsOperatorWithoutAKey) {
+  ApiFixture api(says("one"), "key");
+  EXPECT_EQ(api.post(kChat, chat_body("Hi")).status, 401);
+  common::HttpRequest request;
+  request.method = "POST";
+  request.path = "/admin/v1/chat/completions";
+  request.body = chat_body("Hi", {{"enable_thinking", false}}).dump();
+  auto reply = api.api.chat(std::move(request));
+  ASSERT_TRUE(std::holds_alternative<common::HttpDeferred>(reply));
+  const auto writer = std::make_shared<RecordingWriter>();
+  std::get<common::HttpDeferred>(reply)(writer);
+  EXPECT_EQ(json::parse(writer->wait().body)["choices"][0]["message"]["content"], "one");
+}
+
 TEST(OpenAiApi, AFailureBeforeTheFirstTokenIsAnHttpError) {
   ApiFixture api(says("x"));
   api.engine->hold_after(0);

@@ -87,6 +87,15 @@ TEST(RolloutSpec, NamesWhatIsWrongInACanary) {
               ElementsAre(HasSubstr("spec.rollout.canary.tolerances.errorPercent is 101")));
 }
 
+TEST(RolloutSpec, ReadsGoldenPrompts) {
+  const Read golden = read("rollout: {canary: {goldenPrompts: [{prompt: '3 + 4?', expect: '7', maxTokens: 9}]}}");
+  EXPECT_THAT(golden.problems, IsEmpty());
+  EXPECT_THAT(golden.rollout.canary->golden_prompts, ElementsAre(GoldenPrompt{"3 + 4?", "7", 9}));
+  EXPECT_THAT(read("rollout: {canary: {goldenPrompts: [{prompt: p}, 3]}}").problems,
+              ElementsAre("spec.rollout.canary.goldenPrompts[0].expect is missing: write what the answer must contain",
+                          "spec.rollout.canary.goldenPrompts[1] is not an object with prompt and expect"));
+}
+
 TEST(RolloutSpec, ReadsPausedAndTheHistoryLimit) {
   const Read both = read("{paused: true, revisionHistoryLimit: 3}");
   EXPECT_THAT(both.problems, IsEmpty());

@@ -125,6 +125,21 @@ TEST(Canary, FailsBeforeItsTimeIsUpWhenTheEvidenceIsClear) {
   EXPECT_THAT(plan.message, HasSubstr("60.0 % of its requests fail"));
 }
 
+TEST(Canary, WaitsForItsGoldenPromptsAndFailsByThem) {
+  CanaryInput asked = input({serving("b", 0, std::chrono::hours(1))});
+  asked.samples = samples(500, 120);
+  asked.spec->golden_prompts = {{"What is 3 + 4?", "7", 8}};
+  const CanaryPlan waiting = plan_canary(asked, kNow);
+  EXPECT_EQ(waiting.phase, CanaryPhase::kRunning);
+  EXPECT_THAT(waiting.message, HasSubstr("golden prompts"));
+  asked.golden = GoldenAnswers{{{"7", ""}}, {{"7", ""}}};
+  EXPECT_EQ(plan_canary(asked, kNow).phase, CanaryPhase::kPassed);
+  asked.golden = GoldenAnswers{{{"7", ""}}, {{"8", ""}}};
+  const CanaryPlan wrong = plan_canary(asked, kNow);
+  EXPECT_EQ(wrong.phase, CanaryPhase::kFailed);
+  EXPECT_THAT(wrong.message, HasSubstr("it answers \"8\""));
+}
+
 TEST(Canary, FailsWhenAGroupDoesNotStart) {
   const GroupView crashing = GroupBuilder("b", 0)
                                  .set([](GroupView& group) {

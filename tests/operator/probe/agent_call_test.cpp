@@ -7,6 +7,7 @@
 
 #include "common/http_server.h"
 #include "operator/probe/expert_client.h"
+#include "operator/probe/prompt_client.h"
 #include "tests/support/fault.h"
 
 namespace millrace::controller {
@@ -53,6 +54,26 @@ TEST_F(AgentCallTest, ThrowsWhatARefusalMeansAndSaysWhoSaidWhat) {
 
 TEST_F(AgentCallTest, RefusesAnAnswerThatIsNoJson) {
   EXPECT_EQ(test::fault_of([&] { ask_agent(agent_, "/201", {}); }).code, Code::kDataLoss);
+}
+
+TEST(AgentClients, APromptIsAskedGreedilyWithoutThinking) {
+  nlohmann::json asked;
+  common::HttpServer server({}, [&](const HttpRequest& request) -> HttpReply {
+    asked = nlohmann::json::parse(request.body);
+    return common::HttpResponse{
+        .body = request.path == "/admin/v1/chat/completions" ? R"({"choices": [{"message": {"content": "7"}}]})" : ""};
+  });
+  HttpPromptClient prompts;
+  EXPECT_EQ(prompts.ask({"127.0.0.1", server.port(), "secret"}, "3 + 4?", 9), "7");
+  EXPECT_EQ(asked, nlohmann::json::parse(R"({"messages": [{"role": "user", "content": "3 + 4?"}], "max_tokens": 9,
+                                             "temperature": 0, "enable_thinking": false})"));
+}
+
+TEST(AgentClients, AnAnswerThatIsNoChatCompletionIsRefused) {
+  common::HttpServer server(
+      {}, [](const HttpRequest&) -> HttpReply { return common::HttpResponse{.body = R"({"choices": []})"}; });
+  HttpPromptClient prompts;
+  EXPECT_EQ(test::fault_of([&] { prompts.ask({"127.0.0.1", server.port(), ""}, "3 + 4?", 9); }).code, Code::kDataLoss);
 }
 
 TEST(AgentClients, AStopEndsACallAboutExpertsThatGetsNoAnswer) {

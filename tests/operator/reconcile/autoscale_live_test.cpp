@@ -107,8 +107,8 @@ TEST(AutoscalingLive, AFourfoldStepLeadsToADecisionAndToNewPods) {
   ControllerOptions options;
   options.workers = 2;
   options.reconciler.agent_image = "agent:1";
-  HttpExpertClient experts;
-  Controller controller(cluster, agents, experts, options);
+  HttpAgentClients others;
+  Controller controller(cluster, {agents, others.experts, others.prompts}, options);
   controller.start();
 
   const kube::ObjectKey key{"default", "m"};

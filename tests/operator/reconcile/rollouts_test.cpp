@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "operator/resources/controller_revision.h"
+#include "tests/operator/reconcile/fake_prompts.h"
 #include "tests/operator/reconcile/world.h"
 
 namespace millrace::controller {
@@ -218,6 +219,31 @@ TEST(Rollouts, ACanaryWhoseAnswersFailIsRolledBackByItself) {
   ASSERT_EQ(broken.world.condition("RollbackActive"), "True");
   EXPECT_THAT(broken.world.deployment().at("/status/conditions").dump(), HasSubstr("20.0 % of its requests fail"));
   EXPECT_EQ(broken.most_new, 1);
+}
+
+TEST(Rollouts, ACanaryThatFailsAGoldenPromptIsRolledBackByItself) {
+  testing::FakePrompts prompts;
+  prompts.answers = {{"10.0.0.1", "7"}, {"10.0.0.2", "7"}, {"10.0.0.3", "8"}};
+  GoldenExaminer examiner(prompts, {});
+  World world(&examiner);
+  world.apply(spec_of(2, "one"));
+  ASSERT_TRUE(world.settle());
+  const std::string first = current(world);
+  const Json golden = {{"prompt", "What is 3 + 4?"}, {"expect", "7"}};
+  world.apply(spec_of(2, "two", {{"rollout", {{"canary", {{"goldenPrompts", Json::array({golden})}}}}}}));
+  while (prompts.calls() < 2) {
+    ASSERT_LT(world.now, *kube::parse_timestamp("2026-01-02T12:10:00Z"));
+    world.reconcile();
+    world.run_pods();
+    world.run_agents();
+    world.now += std::chrono::seconds(1);
+    // The exam runs on a thread of its own; it has begun once the groups are warm.
+    if (world.now > *kube::parse_timestamp("2026-01-02T12:05:00Z")) ASSERT_TRUE(prompts.wait_for_calls(2));
+  }
+  ASSERT_TRUE(world.settle(200));
+  EXPECT_EQ(world.condition("RollbackActive"), "True");
+  EXPECT_THAT(world.deployment().at("/status/conditions").dump(), HasSubstr("it answers \\\"8\\\""));
+  EXPECT_EQ(pods_by_revision(world), (std::map<std::string, int>{{first, 2}}));
 }
 
 }  // namespace

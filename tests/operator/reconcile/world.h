@@ -101,8 +101,11 @@ class FakeProbe final : public AgentProbe {
 };
 
 class World {
+  GoldenExaminer* const examiner_;  // first: the reconciler takes it
+
  public:
-  World() {
+  // `examiner` is borrowed and may be null.
+  explicit World(GoldenExaminer* examiner = nullptr) : examiner_(examiner) {
     common::configure_log(common::LogFormat::kText, common::LogLevel::kError);
     for (const char* zone : {"a", "b", "c"}) {
       kube::Object node(kube::kNode, {"", std::string("node-") + zone});
@@ -214,9 +217,17 @@ class World {
   CountingClient client{cluster};
   LiveReader reader{cluster};
   FakeProbe probe;
-  Reconciler reconciler{client, reader, probe, nullptr, ReconcilerOptions{"agent:1", [this] { return now; }}};
+  Reconciler reconciler{client, reader, probe, nullptr, options()};
 
  private:
+  ReconcilerOptions options() {
+    ReconcilerOptions result;
+    result.agent_image = "agent:1";
+    result.now = [this] { return now; };
+    result.examiner = examiner_;
+    return result;
+  }
+
   int next_ip_ = 1;
 };
 
