@@ -93,20 +93,22 @@ class Planner {
     std::string fullest;
     for (const auto& [zone, groups] : in_zone_) {
       if (groups == 0) continue;
-      if (is_spare(zone) && !needs_spare(input_.supply)) return zone;
+      if (is_to_be_emptied(zone)) return zone;
       if (fullest.empty() || groups > in_zone_.at(fullest)) fullest = zone;
     }
     return fullest;
   }
 
-  bool is_spare(const std::string& zone) const {
+  // The spare zone, while no other needs it.
+  bool is_to_be_emptied(const std::string& zone) const {
+    if (needs_spare(input_.supply)) return false;
     return std::any_of(input_.supply.zones.begin(), input_.supply.zones.end(),
                        [&](const ZoneSupply& entry) { return entry.name == zone && entry.spare; });
   }
 
   bool gets_better(const std::string& source, const ZoneSupply& target) const {
     if (target.spare || source == target.name) return false;
-    return is_spare(source) || in_zone_.at(source) >= in_zone_.at(target.name) + 2;
+    return is_to_be_emptied(source) || in_zone_.at(source) >= in_zone_.at(target.name) + 2;
   }
 
   // Nothing has changed for a while: neither the state of the zone nor what any group serves.
@@ -140,10 +142,10 @@ class Planner {
       if (youngest == nullptr || group.index > youngest->index) youngest = &group;
     }
     if (youngest == nullptr) return;
-    const std::string why = is_spare(source) ? "zone " + source + " is the spare one"
-                                             : "zone " + source + " holds " + std::to_string(in_zone_.at(source)) +
-                                                   " groups and zone " + target.name + " " +
-                                                   std::to_string(in_zone_.at(target.name));
+    const std::string why = is_to_be_emptied(source) ? "zone " + source + " is the spare one"
+                                                     : "zone " + source + " holds " +
+                                                           std::to_string(in_zone_.at(source)) + " groups and zone " +
+                                                           target.name + " " + std::to_string(in_zone_.at(target.name));
     plan_.move = Move{youngest->name, Urgency::kWhenSpare, "ZoneFailback", why};
   }
 

@@ -31,6 +31,16 @@ constexpr std::size_t kMostAvoided = 8;  // nodes named in a pod's affinity
 // Without a group that serves elsewhere, so many nodes may be to blame; more, and it is the revision that fails.
 constexpr std::size_t kMostSuspects = 2;
 
+// Whether it is the nodes that are bad, and not what runs on them.
+bool blames_nodes(const std::vector<GroupView>& groups, const Remembered& memory) {
+  const auto& bad = memory.bad_nodes;
+  if (bad.size() <= kMostSuspects) return true;
+  return std::any_of(groups.begin(), groups.end(), [&](const GroupView& group) {
+    return group.routable() && std::none_of(group.pods.begin(), group.pods.end(),
+                                            [&](const PodView& pod) { return bad.contains(pod.node); });
+  });
+}
+
 class Planner {
  public:
   explicit Planner(const MovesInput& input) : input_(input) {
@@ -38,13 +48,12 @@ class Planner {
       const bool leaves = node.notice.kind != NodeNotice::Kind::kNone;
       if (leaves && !tolerates(input.spec.pod_template.tolerations, node.notice)) leaving_[node.name] = &node.notice;
     }
-    if (blames_nodes()) bad_nodes_ = input.memory.bad_nodes;
+    if (blames_nodes(input.groups, input.memory)) bad_nodes_ = input.memory.bad_nodes;
   }
 
   MovesPlan plan(TimePoint now) {
     leave_nodes_that_go();
     leave_bad_nodes();
-    name_nodes_to_avoid();
     if (!result_.moves.empty()) return std::move(result_);
     FailbackPlan failback = plan_failback(input_, now);
     if (failback.move) result_.moves.push_back(std::move(*failback.move));
@@ -80,29 +89,10 @@ class Planner {
     }
   }
 
-  // Those on which the scheduler might put a new pod.
-  void name_nodes_to_avoid() {
-    for (const auto& [node, what] : bad_nodes_) result_.avoid_nodes.push_back(node);
-    for (const auto& [node, notice] : leaving_) {
-      if (notice->taint.empty()) result_.avoid_nodes.push_back(node);
-    }
-    if (result_.avoid_nodes.size() > kMostAvoided) result_.avoid_nodes.resize(kMostAvoided);
-  }
-
   const PodView* pod_on_bad_node(const GroupView& group) const {
     const auto found = std::find_if(group.pods.begin(), group.pods.end(),
                                     [&](const PodView& pod) { return bad_nodes_.contains(pod.node); });
     return found == group.pods.end() ? nullptr : &*found;
-  }
-
-  // Whether it is the nodes that are bad, and not what runs on them.
-  bool blames_nodes() const {
-    const auto& bad = input_.memory.bad_nodes;
-    if (bad.size() <= kMostSuspects) return true;
-    return std::any_of(input_.groups.begin(), input_.groups.end(), [&](const GroupView& group) {
-      return group.routable() && std::none_of(group.pods.begin(), group.pods.end(),
-                                              [&](const PodView& pod) { return bad.contains(pod.node); });
-    });
   }
 
   // The worst that is announced about the nodes of a group that stays; null: nothing.
@@ -148,6 +138,20 @@ class Planner {
 };
 
 }  // namespace
+
+std::vector<std::string> nodes_to_avoid(const std::vector<GroupView>& groups, const std::vector<NodeView>& nodes,
+                                        const Remembered& memory) {
+  std::vector<std::string> avoid;
+  if (blames_nodes(groups, memory)) {
+    for (const auto& [node, what] : memory.bad_nodes) avoid.push_back(node);
+  }
+  for (const NodeView& node : nodes) {
+    const bool leaves = node.notice.kind != NodeNotice::Kind::kNone;
+    if (leaves && node.notice.taint.empty()) avoid.push_back(node.name);
+  }
+  if (avoid.size() > kMostAvoided) avoid.resize(kMostAvoided);
+  return avoid;
+}
 
 MovesPlan plan_moves(const MovesInput& input, TimePoint now) {
   return Planner(input).plan(now);

@@ -33,17 +33,21 @@ struct MovesInput {  // borrowed
   const RolloutTarget& target;
   const std::vector<GroupView>& groups;  // those of failed zones are left out
   const std::vector<NodeView>& nodes;
-  const Supply& supply;
+  const Supply& supply;      // without the nodes to avoid
   const ZoneHealths& zones;  // those not named are healthy, and have been so for long
   const Remembered& memory;
 };
 
 struct MovesPlan {
-  std::vector<Move> moves;               // at most one for each group
-  std::vector<std::string> avoid_nodes;  // where no new pod should go, though the scheduler might put one there
-  std::vector<std::string> full_zones;   // that could not take a group: to be remembered
+  std::vector<Move> moves;              // at most one for each group
+  std::vector<std::string> full_zones;  // that could not take a group: to be remembered
   std::chrono::milliseconds look_again{0};
 };
+
+// Nodes where no new pod should go, though the scheduler might put one there: those that are being deleted, and those
+// where pods fail, unless it is what runs there that fails.
+std::vector<std::string> nodes_to_avoid(const std::vector<GroupView>& groups, const std::vector<NodeView>& nodes,
+                                        const Remembered& memory);
 
 // Groups on nodes that are merely cordoned move one at a time, and so do groups that go back to a zone.
 MovesPlan plan_moves(const MovesInput& input, TimePoint now);

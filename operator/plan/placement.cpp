@@ -50,7 +50,7 @@ StringMap pod_needs(const Spec& spec) {
   return needs;
 }
 
-Supply supply_of(const Spec& spec, const std::vector<NodeView>& nodes) {
+Supply supply_of(const Spec& spec, const std::vector<NodeView>& nodes, const std::vector<std::string>& avoid) {
   const StringMap needs = pod_needs(spec);
   std::map<std::string, std::int64_t> zones;
   for (const std::string& zone : spec.zones) zones[zone] = 0;
@@ -60,7 +60,7 @@ Supply supply_of(const Spec& spec, const std::vector<NodeView>& nodes) {
     const bool allowed = spec.zones.empty() || zones.contains(node.zone);
     if (!allowed) continue;
     std::int64_t& fits = zones[node.zone];  // groups stay in a zone whose nodes only take nothing new
-    if (!node.schedulable) continue;
+    if (!node.schedulable || std::find(avoid.begin(), avoid.end(), node.name) != avoid.end()) continue;
     ++usable;
     fits += fit(node, needs, limit);
   }

@@ -51,7 +51,8 @@ struct Supply {
 };
 
 // `nodes` empty (a cluster that makes nodes on demand): the zones of the spec, without capacity known.
-Supply supply_of(const Spec& spec, const std::vector<NodeView>& nodes);
+// Nothing new goes to the nodes named in `avoid`.
+Supply supply_of(const Spec& spec, const std::vector<NodeView>& nodes, const std::vector<std::string>& avoid = {});
 
 // The spare zone is needed: another one is not open.
 bool needs_spare(const Supply& supply);

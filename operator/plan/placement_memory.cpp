@@ -9,11 +9,11 @@ constexpr std::size_t kMostNodes = 32;
 constexpr std::chrono::seconds kFirstDelay{10};
 constexpr std::chrono::seconds kLongestDelay{300};
 constexpr std::chrono::minutes kEndsMemory{20};
+constexpr std::chrono::minutes kPodMemory{5};
 
 }  // namespace
 
 void PlacementMemory::see(const std::vector<GroupView>& groups, TimePoint now) {
-  std::map<std::string, SeenPod> seen;
   for (const GroupView& group : groups) {
     for (const PodView& pod : group.pods) {
       const auto known = pods_.find(pod.uid);
@@ -32,10 +32,9 @@ void PlacementMemory::see(const std::vector<GroupView>& groups, TimePoint now) {
         ++ends.count;
         ends.last = now;
       }
-      seen[pod.uid] = {pod.restarts, pod.ended()};
+      pods_[pod.uid] = {pod.restarts, pod.ended(), now};
     }
   }
-  pods_ = std::move(seen);
   expire(now);
 }
 
@@ -52,6 +51,8 @@ void PlacementMemory::note_full(const std::string& zone, TimePoint now) {
 }
 
 void PlacementMemory::expire(TimePoint now) {
+  // Longer than a view can lag behind another.
+  std::erase_if(pods_, [&](const auto& pod) { return now - pod.second.last > kPodMemory; });
   std::erase_if(nodes_, [&](const auto& node) { return now - node.second.last > kNodeMemory; });
   std::erase_if(ends_, [&](const auto& pod) { return now - pod.second.last > kEndsMemory; });
   std::erase_if(full_zones_, [&](const auto& zone) { return now >= zone.second; });

@@ -42,11 +42,12 @@ class PlacementMemory {
   struct SeenPod {
     std::int32_t restarts = 0;
     bool ended = false;
+    TimePoint last;
   };
   void strike(const std::string& node, int times, const std::string& message, TimePoint now);
   void expire(TimePoint now);
 
-  std::map<std::string, SeenPod> pods_;  // by uid; those of the last view
+  std::map<std::string, SeenPod> pods_;  // by uid
   std::map<std::string, Tally> nodes_;
   std::map<std::string, Tally> ends_;  // by name of a pod
   std::map<std::string, TimePoint> full_zones_;

@@ -19,7 +19,8 @@ class Builder {
       : deployment_(deployment), spec_(spec), target_(target), observed_(observed), now_(now) {}
 
   Plan build() {
-    plan_.supply = supply_of(spec_, observed_.nodes);
+    avoid_nodes_ = nodes_to_avoid(observed_.groups, observed_.nodes, observed_.memory);
+    plan_.supply = supply_of(spec_, observed_.nodes, avoid_nodes_);
     for (ZoneSupply& zone : plan_.supply.zones) {
       if (const ZoneHealth* health = health_of(zone.name)) zone.open = health->takes_groups();
     }
@@ -53,7 +54,6 @@ class Builder {
         plan_moves({spec_, target_, remaining, observed_.nodes, plan_.supply, observed_.zones, observed_.memory}, now_);
     plan_.moves = std::move(moves.moves);
     plan_.full_zones = std::move(moves.full_zones);
-    avoid_nodes_ = std::move(moves.avoid_nodes);
     wait_at_most(moves.look_again);
   }
 

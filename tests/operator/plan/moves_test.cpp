@@ -41,6 +41,7 @@ class Moves : public ::testing::Test {
     input.supply = supply_of(input.spec, input.nodes);
     return plan_moves(input.view(), kNow);
   }
+  std::vector<std::string> avoided() const { return nodes_to_avoid(input.groups, input.nodes, input.memory); }
   std::vector<std::string> moving() {
     std::vector<std::string> names;
     for (const Move& move : plan().moves) names.push_back(move.group);
@@ -120,14 +121,14 @@ TEST_F(Moves, AGroupThatFailsLeavesABadNodeAndOneThatServesStays) {
   EXPECT_EQ(result.moves[0].group, "m-r1-0");
   EXPECT_EQ(result.moves[0].reason, "BadNode");
   EXPECT_THAT(result.moves[0].message, HasSubstr("CrashLoopBackOff"));
-  EXPECT_THAT(result.avoid_nodes, ElementsAre("n1"));
+  EXPECT_THAT(avoided(), ElementsAre("n1"));
 }
 
 TEST_F(Moves, ARevisionThatFailsOnManyNodesIsNotBlamedOnThem) {
   input.memory.bad_nodes = {{"n1", ""}, {"n2", ""}, {"n3", ""}};
   input.groups = {on_node(0, "n1", false), on_node(1, "n2", false)};
   EXPECT_THAT(plan().moves, IsEmpty());
-  EXPECT_THAT(plan().avoid_nodes, IsEmpty());
+  EXPECT_THAT(avoided(), IsEmpty());
   input.groups.push_back(on_node(2, "n4"));
   EXPECT_EQ(plan().moves.size(), 2U) << "one that serves elsewhere is proof";
 }
@@ -135,7 +136,7 @@ TEST_F(Moves, ARevisionThatFailsOnManyNodesIsNotBlamedOnThem) {
 TEST_F(Moves, NewPodsAvoidANodeThatIsBeingDeleted) {
   input.nodes = {node("n1", NodeNotice::Kind::kAnnounced), node("n2", NodeNotice::Kind::kAnnounced), node("n3")};
   input.nodes[0].notice.taint.clear();
-  EXPECT_THAT(plan().avoid_nodes, ElementsAre("n1")) << "the scheduler itself avoids tainted ones";
+  EXPECT_THAT(avoided(), ElementsAre("n1")) << "the scheduler itself avoids tainted ones";
 }
 
 // The whole plan: successor first, then the drain.
