@@ -15,6 +15,7 @@ namespace {
 struct Flags {
   std::vector<std::string> files;
   std::vector<std::string> zones;
+  std::string failing_zone;
   std::string trace;
   std::uint64_t seed = 1;
 };
@@ -55,7 +56,7 @@ int run(const Flags& flags) {
   for (const std::string& file : flags.files) {
     for (const controller::kube::Object& object : controller::read_manifest(file)) {
       if (object.kind() != controller::kube::kModelDeployment.kind) continue;
-      const PlanReport report = report_plan(object, flags.zones);
+      const PlanReport report = report_plan(object, flags.zones, flags.failing_zone);
       std::printf("%s%s", deployments++ == 0 ? "" : "\n", report.text.c_str());
       refused = refused || report.refused;
     }
@@ -74,6 +75,8 @@ void add_plan_command(CLI::App& app, int& status) {
   command->add_option("-f,--filename", flags->files, "Manifest (YAML or JSON); may be repeated");
   command->add_option("--zones", flags->zones, "Zones to pretend, separated by commas, when the manifest names none")
       ->delimiter(',');
+  command->add_option("--fail-zone", flags->failing_zone,
+                      "Zone of which to show what its failure would lead to, and its return");
   command->add_option("--simulate", flags->trace,
                       "Load trace (CSV) to replay against the autoscaler and two common rules; with -f, by the targets "
                       "and limits of the manifest");

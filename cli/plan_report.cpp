@@ -2,6 +2,7 @@
 
 #include <sstream>
 
+#include "cli/rehearsal.h"
 #include "cli/table.h"
 #include "operator/api/model_deployment.h"
 #include "operator/api/quantity.h"
@@ -92,7 +93,8 @@ std::string pod_table(const Spec& spec, const controller::Plan& plan) {
 
 }  // namespace
 
-PlanReport report_plan(const controller::kube::Object& object, const std::vector<std::string>& zones) {
+PlanReport report_plan(const controller::kube::Object& object, const std::vector<std::string>& zones,
+                       const std::string& failing_zone) {
   controller::ParsedSpec parsed = controller::parse_spec(object, controller::UnknownFields::kRefuse);
   PlanReport report;
   if (!parsed.ok()) {
@@ -110,6 +112,9 @@ PlanReport report_plan(const controller::kube::Object& object, const std::vector
   const controller::Plan plan =
       controller::plan(object.name(), parsed.spec, revision, nothing, std::chrono::system_clock::now());
   report.text = summary(parent) + "\n" + pod_table(parsed.spec, plan);
+  if (!failing_zone.empty()) {
+    report.text += "\n" + rehearse_failure({object.name(), parsed.spec, revision, nothing.nodes}, failing_zone);
+  }
   return report;
 }
 

@@ -13,7 +13,9 @@ struct PlanReport {
   bool refused = false;
 };
 
-// `zones`: pretended, when the spec names none; empty: nodes without zones.
-PlanReport report_plan(const controller::kube::Object& object, const std::vector<std::string>& zones);
+// `zones`: pretended, when the spec names none; empty: nodes without zones. `failing_zone`: also what would happen if
+// it failed and came back; empty: none does. Throws common::Error when there is no such zone.
+PlanReport report_plan(const controller::kube::Object& object, const std::vector<std::string>& zones,
+                       const std::string& failing_zone);
 
 }  // namespace millrace::cli

@@ -10,6 +10,7 @@
 
 #include "operator/api/autoscaling_spec.h"
 #include "operator/api/experts_spec.h"
+#include "operator/api/failover_spec.h"
 #include "operator/api/rollout_spec.h"
 #include "operator/kube/object.h"
 
@@ -100,6 +101,7 @@ struct Spec {
   std::int32_t drain_timeout_seconds = 300;
   RolloutSpec rollout;
   std::vector<std::string> zones;
+  FailoverSpec failover;
   std::optional<AutoscalingSpec> autoscaling;
 
   std::int32_t pods_per_group() const { return parallelism.tensor / devices.per_pod; }

@@ -87,6 +87,7 @@ class SpecParser {
     within(spec, "drain", &SpecParser::read_drain);
     read_rollout(spec, spec_.rollout, [this](FieldReader& fields) { finish(fields); });
     spec.read_strings("zones", spec_.zones, 16);
+    within(spec, "failover", &SpecParser::read_failover_of);
     spec.within("autoscaling", [this](FieldReader& fields) {
       spec_.autoscaling = read_autoscaling(fields, unknown_ == UnknownFields::kRefuse);
     });
@@ -242,6 +243,8 @@ class SpecParser {
 
   void read_experts_of(FieldReader& fields) { read_experts(fields, spec_.parallelism.expert, spec_.experts.emplace()); }
 
+  void read_failover_of(FieldReader& fields) { read_failover(fields, spec_.failover); }
+
   void read_drain(FieldReader& fields) { fields.read("timeoutSeconds", spec_.drain_timeout_seconds, 0, 86400); }
 
   void check_across(FieldReader& spec) {
@@ -263,6 +266,9 @@ class SpecParser {
     }
     const std::set<std::string> zones(spec_.zones.begin(), spec_.zones.end());
     if (zones.size() != spec_.zones.size()) spec.problem("zones", "has a repeated entry: name each zone once");
+    if (spec_.failover.reserve == Reserve::kSpareZone && zones.size() == 1) {
+      spec.problem("failover.reserve", "is SpareZone but zones names one zone only: name at least two, the spare last");
+    }
   }
 
   const kube::Object& object_;

@@ -33,6 +33,7 @@ struct PodView {
   std::string unschedulable;   // the scheduler's message; empty: none
   std::string trouble_reason;  // of a container that does not start: "ImagePullBackOff", "CrashLoopBackOff"; or empty
   std::string trouble_message;
+  std::int32_t restarts = 0;  // of its containers
   std::optional<AgentEvidence> evidence;
 
   bool terminating() const { return gone_by.has_value(); }

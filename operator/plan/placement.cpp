@@ -50,7 +50,7 @@ StringMap pod_needs(const Spec& spec) {
   return needs;
 }
 
-Supply supply_of(const Spec& spec, const std::vector<NodeView>& nodes) {
+Supply supply_of(const Spec& spec, const std::vector<NodeView>& nodes, const std::vector<std::string>& avoid) {
   const StringMap needs = pod_needs(spec);
   std::map<std::string, std::int64_t> zones;
   for (const std::string& zone : spec.zones) zones[zone] = 0;
@@ -60,21 +60,42 @@ Supply supply_of(const Spec& spec, const std::vector<NodeView>& nodes) {
     const bool allowed = spec.zones.empty() || zones.contains(node.zone);
     if (!allowed) continue;
     std::int64_t& fits = zones[node.zone];  // groups stay in a zone whose nodes only take nothing new
-    if (!node.schedulable) continue;
+    if (!node.schedulable || std::find(avoid.begin(), avoid.end(), node.name) != avoid.end()) continue;
     ++usable;
     fits += fit(node, needs, limit);
   }
   Supply supply;
   for (const auto& [name, pods] : zones) supply.zones.push_back({name, pods});
+  supply.reserve = spec.failover.reserve;
+  if (supply.reserve == Reserve::kSpareZone && supply.zones.size() > 1) {
+    const std::string& spare = spec.zones.empty() ? supply.zones.back().name : spec.zones.back();
+    for (ZoneSupply& zone : supply.zones) zone.spare = zone.name == spare;
+  }
   supply.shortage = shortage_of(spec, supply, usable, limit);
   return supply;
 }
 
+bool needs_spare(const Supply& supply) {
+  return std::any_of(supply.zones.begin(), supply.zones.end(),
+                     [](const ZoneSupply& zone) { return !zone.spare && !zone.open; });
+}
+
+bool waits_for(const Supply& supply, const std::string& zone) {
+  return supply.reserve == Reserve::kNone &&
+         std::any_of(supply.zones.begin(), supply.zones.end(),
+                     [&](const ZoneSupply& entry) { return entry.name == zone && !entry.open; });
+}
+
 std::string pick_zone(const Supply& supply, std::int32_t pods_per_group, const std::map<std::string, ZoneUse>& use) {
+  const bool spare_needed = needs_spare(supply);
+  const bool waits = supply.reserve == Reserve::kNone;
   const auto rank = [&](const ZoneSupply& zone) {
     const auto found = use.find(zone.name);
     const ZoneUse used = found == use.end() ? ZoneUse{} : found->second;
-    return std::tuple(!zone.open, zone.pods_that_fit < pods_per_group, used.current, used.all, zone.name);
+    // The nodes of a zone that is waited for may be gone for now.
+    const bool too_small = zone.pods_that_fit < pods_per_group && !(waits && !zone.open);
+    return std::tuple(!zone.open && !waits, too_small, zone.spare && !spare_needed, used.current, !zone.open, used.all,
+                      zone.name);
   };
   const auto best = std::min_element(supply.zones.begin(), supply.zones.end(),
                                      [&](const ZoneSupply& a, const ZoneSupply& b) { return rank(a) < rank(b); });

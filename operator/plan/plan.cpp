@@ -12,9 +12,6 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-// A pod that ended (evicted, refused by its node) is not made anew faster than this.
-constexpr seconds kRemakeDelay{10};
-
 class Builder {
  public:
   Builder(const std::string& deployment, const Spec& spec, const RolloutTarget& target, const Observed& observed,
@@ -22,11 +19,14 @@ class Builder {
       : deployment_(deployment), spec_(spec), target_(target), observed_(observed), now_(now) {}
 
   Plan build() {
-    plan_.supply = supply_of(spec_, observed_.nodes);
+    avoid_nodes_ = nodes_to_avoid(observed_.groups, observed_.nodes, observed_.memory);
+    plan_.supply = supply_of(spec_, observed_.nodes, avoid_nodes_);
     for (ZoneSupply& zone : plan_.supply.zones) {
       if (const ZoneHealth* health = health_of(zone.name)) zone.open = health->takes_groups();
     }
+    plan_moving();
     const RolloutPlan rollout = plan_rollout(rollout_input());
+    plan_.waiting = rollout.waiting;
     for (const Retirement& retirement : rollout.retire) retire(retirement);
     for (const NewGroup& group : rollout.create) create(group);
     for (const GroupView& group : observed_.groups) {
@@ -45,6 +45,18 @@ class Builder {
   }
 
  private:
+  void plan_moving() {
+    std::vector<GroupView> remaining;
+    for (const GroupView& group : observed_.groups) {
+      if (!is_lost(group)) remaining.push_back(group);
+    }
+    MovesPlan moves =
+        plan_moves({spec_, target_, remaining, observed_.nodes, plan_.supply, observed_.zones, observed_.memory}, now_);
+    plan_.moves = std::move(moves.moves);
+    plan_.full_zones = std::move(moves.full_zones);
+    wait_at_most(moves.look_again);
+  }
+
   RolloutInput rollout_input() const {
     RolloutInput input;
     input.replicas = spec_.replicas;
@@ -57,6 +69,9 @@ class Builder {
         facts.life = GroupFacts::Life::kTerminating;
         facts.routable = false;
         facts.overdue = true;
+      }
+      for (const Move& move : plan_.moves) {
+        if (move.group == group.name) facts.move = move;
       }
       input.groups.push_back(std::move(facts));
     }
@@ -119,7 +134,7 @@ class Builder {
   void create(const NewGroup& group) {
     const std::string name = group_name(deployment_, group.revision, group.index);
     for (std::int32_t pod = 0; pod < target_.share(group.revision)->pods_per_group; ++pod) {
-      plan_.create.push_back({name, group.index, pod, group.zone, group.revision});
+      plan_.create.push_back({name, group.index, pod, group.zone, group.revision, avoid_nodes_});
     }
   }
 
@@ -157,13 +172,15 @@ class Builder {
     for (std::int32_t index = 0; index < group.expected_pods; ++index) {
       const PodView* pod = group.pod(index);
       if (pod == nullptr) {
-        plan_.create.push_back({group.name, group.index, index, group.zone, group.revision});
+        plan_.create.push_back({group.name, group.index, index, group.zone, group.revision, avoid_nodes_});
       } else if (pod->ended() && !pod->terminating()) {
         const auto age = std::chrono::duration_cast<milliseconds>(now_ - pod->created);
-        if (age >= kRemakeDelay) {
+        const auto ends = observed_.memory.ends.find(pod->name);
+        const milliseconds delay = remake_delay(ends == observed_.memory.ends.end() ? 1 : ends->second);
+        if (age >= delay) {
           plan_.erase.push_back({pod->name, pod->uid, "it ended: " + pod->phase});
         } else {
-          wait_at_most(kRemakeDelay - age);
+          wait_at_most(delay - age);
         }
       }
     }
@@ -174,6 +191,7 @@ class Builder {
   const RolloutTarget& target_;
   const Observed& observed_;
   const TimePoint now_;
+  std::vector<std::string> avoid_nodes_;
   Plan plan_;
 };
 

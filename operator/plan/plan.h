@@ -3,12 +3,14 @@
 #pragma once
 
 #include <chrono>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "operator/api/model_deployment.h"
 #include "operator/plan/group.h"
+#include "operator/plan/moves.h"
 #include "operator/plan/placement.h"
 #include "operator/plan/rollout_target.h"
 #include "operator/plan/zone_health.h"
@@ -19,6 +21,7 @@ struct Observed {
   std::vector<GroupView> groups;
   std::vector<NodeView> nodes;
   ZoneHealths zones;  // those not named are healthy
+  Remembered memory{};
 };
 
 struct CreatePod {
@@ -27,6 +30,7 @@ struct CreatePod {
   std::int32_t pod_index = 0;
   std::string zone;
   std::string revision = {};
+  std::vector<std::string> avoid_nodes{};
 };
 
 struct DeletePod {
@@ -52,7 +56,10 @@ struct Plan {
   std::vector<SetGate> gates;
   std::vector<DeletePod> erase;
   std::vector<CreatePod> create;
-  std::vector<std::string> draining;  // groups whose agents must be told to drain
+  std::vector<std::string> draining;            // groups whose agents must be told to drain
+  std::vector<Move> moves;                      // groups that should be somewhere else
+  std::vector<std::string> full_zones;          // to be remembered
+  std::map<std::string, std::int32_t> waiting;  // by zone: groups that are not made until it is well again
   Supply supply;
   std::chrono::milliseconds look_again{0};  // 0: no time is waited for
 

@@ -20,7 +20,7 @@ class Planner {
     for (const GroupFacts& group : input.groups) {
       if (group.life != Life::kLive) continue;
       ++live_;
-      available_ += group.routable ? 1 : 0;
+      available_ += is_available(group) ? 1 : 0;
       ++in_zone_[group.zone];
       const std::optional<std::size_t> share = share_of(group);
       (share ? members_[*share] : excess_).push_back(&group);
@@ -35,6 +35,9 @@ class Planner {
   }
 
  private:
+  static bool must_flee(const GroupFacts& group) { return group.move && group.move->urgency == Urgency::kAtOnce; }
+  static bool is_available(const GroupFacts& group) { return group.routable && !must_flee(group); }
+
   // A group in a zone that the spec no longer names is replaced like one of an old revision.
   bool placed_well(const GroupFacts& group) const {
     const auto& zones = input_.supply.zones;
@@ -43,6 +46,7 @@ class Planner {
   }
 
   std::optional<std::size_t> share_of(const GroupFacts& group) const {
+    if (group.move) return std::nullopt;
     const bool lost_for_good = group.incomplete && input_.target.share(group.revision) == nullptr;
     if (input_.target.frozen) return lost_for_good ? std::nullopt : std::optional<std::size_t>(0);
     for (std::size_t i = 0; i < shares_.size(); ++i) {
@@ -51,10 +55,11 @@ class Planner {
     return std::nullopt;
   }
 
-  // Groups that cost nothing to lose first; then from the fullest zone; then the youngest.
+  // Groups that cost nothing to lose first; then those that must move; then from the fullest zone; then the youngest.
   bool goes_before(const GroupFacts* a, const GroupFacts* b) const {
     const auto rank = [&](const GroupFacts* group) {
-      return std::tuple(group->routable, group->was_routable, -in_zone_.at(group->zone), -group->index);
+      return std::tuple(is_available(*group), group->was_routable, !group->move, -in_zone_.at(group->zone),
+                        -group->index);
     };
     const auto first = rank(a);
     const auto second = rank(b);
@@ -85,16 +90,23 @@ class Planner {
     while (!excess_.empty()) {
       const GroupFacts* group = take_first(excess_);
       if (!may_go(*group)) continue;
-      const bool fewer = surplus_.contains(group) && live_ > wanted_;
-      plan_.retire.push_back({group->name, fewer ? "fewer replicas are asked for" : "another revision replaces it"});
+      plan_.retire.push_back({group->name, reason_of(*group)});
       --live_;
       --in_zone_[group->zone];
-      available_ -= group->routable ? 1 : 0;
+      available_ -= is_available(*group) ? 1 : 0;
     }
   }
 
+  std::string reason_of(const GroupFacts& group) const {
+    if (group.move) return group.move->message;
+    const bool fewer = surplus_.contains(&group) && live_ > wanted_;
+    return fewer ? "fewer replicas are asked for" : "another revision replaces it";
+  }
+
   bool may_go(const GroupFacts& group) const {
+    if (must_flee(group)) return true;
     const std::int32_t left = available_ - (group.routable ? 1 : 0);
+    if (group.routable && group.move && group.move->urgency == Urgency::kWhenSpare) return left >= input_.replicas;
     const std::int32_t least = std::max(input_.replicas - input_.budgets.unavailable, 0);
     if (!group.routable) {
       const bool hopeless = !group.was_routable || group.lost_long || group.incomplete;
@@ -137,11 +149,15 @@ class Planner {
     for (std::int32_t index = 0; have < share.groups && total_ < most; ++index) {
       if (taken.contains(index)) continue;
       const std::string zone = pick_zone(input_.supply, share.pods_per_group, use);
-      plan_.create.push_back({share.revision, index, zone});
       ++use[zone].current;
       ++use[zone].all;
-      ++total_;
       ++have;
+      if (waits_for(input_.supply, zone)) {
+        ++plan_.waiting[zone];
+        continue;
+      }
+      plan_.create.push_back({share.revision, index, zone});
+      ++total_;
     }
   }
 

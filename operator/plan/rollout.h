@@ -7,16 +7,23 @@
 // Only what serves now counts as available, whatever its revision: a group that lost its route uses up the budget
 // before a sound one may be touched, and a revision is never taken for finished because of groups of another.
 //
+// A group that should be somewhere else is replaced like one of another revision: its successor, of a wanted revision,
+// comes up first where a surge allows it. One whose node is lost in a moment no longer counts as available and may
+// always be retired; one that would merely be better elsewhere goes only when all replicas serve without it.
+//
 // A revision proves itself before it costs much: until one of its groups serves, no more than one group is taken out
 // for its sake, whatever max_unavailable allows.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
+#include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "operator/plan/group.h"
+#include "operator/plan/moves.h"
 #include "operator/plan/placement.h"
 #include "operator/plan/rollout_target.h"
 
@@ -36,6 +43,7 @@ struct GroupFacts {
   bool lost_long = false;     // was routed, and has not been for longer than kPatience
   bool incomplete = false;    // pods are missing; only groups of wanted revisions can be completed
   bool overdue = false;       // should be gone by now (its node is silent): no longer counted
+  std::optional<Move> move;   // it should be somewhere else
 };
 
 // How long an old group that lost its route is given to come back before a rollout takes it first.
@@ -67,6 +75,7 @@ struct Retirement {
 struct RolloutPlan {
   std::vector<NewGroup> create;
   std::vector<Retirement> retire;
+  std::map<std::string, std::int32_t> waiting;  // by zone: groups that are not made until it is well again
 
   bool empty() const { return create.empty() && retire.empty(); }
 };

@@ -81,6 +81,10 @@ constexpr GroupState kBlockingOrder[] = {GroupState::kUnscheduled, GroupState::k
                                          GroupState::kStarting,    GroupState::kLoading,    GroupState::kReady,
                                          GroupState::kDraining,    GroupState::kTerminating};
 
+ZoneStatusInput zones_of(const StatusInput& input) {
+  return {input.observed.groups, input.observed.zones, input.supply};
+}
+
 class Conditions {
  public:
   explicit Conditions(const StatusInput& input) : input_(input), counts_(count(input)) {}
@@ -88,7 +92,8 @@ class Conditions {
   std::vector<Condition> all() {
     if (!input_.problems.empty()) return refused();
     const bool done = is_done();
-    const Cause cause = done ? Cause{"AsAsked", as_asked()} : first_cause();
+    Cause cause = done ? Cause{"AsAsked", as_asked()} : first_cause();
+    if (!done && !input_.moves.empty()) cause.message += "; " + moving(input_.moves.front());
     const bool stalled = !done && stalled_on(cause);
     add("Accepted", true, "Valid", "the spec can be carried out");
     add_scheduled();
@@ -99,6 +104,8 @@ class Conditions {
     add("Reconciling", !done && !stalled, done ? "Complete" : cause.reason, cause.message);
     add("Stalled", stalled, stalled ? cause.reason : "NotStalled", stalled ? cause.message : "");
     add_rollback();
+    const Redundancy zones = redundancy_of(zones_of(input_));
+    add("ZoneRedundant", zones.redundant, zones.reason, zones.message);
     if (input_.autoscaling) {
       const AutoscaleCondition autoscaling = autoscale_condition(*input_.autoscaling);
       add("AutoscalingActive", autoscaling.active, autoscaling.reason, autoscaling.message);
@@ -155,11 +162,20 @@ class Conditions {
         if (group_state(group) == state && counts_in(group)) return cause_of(group, state);
       }
     }
+    if (!input_.waiting.empty()) return waiting_for_zone();
     if (counts_.updated < input_.spec.replicas) {
       return {"Creating", count_of(input_.spec.replicas - counts_.updated, "group") + " of revision " +
                               input_.revision + " remain to be made"};
     }
     return {"Replacing", count_of(counts_.all - counts_.updated, "group") + " of an earlier revision remain"};
+  }
+
+  static std::string moving(const Move& move) { return "group " + move.group + " moves: " + move.message; }
+
+  Cause waiting_for_zone() const {
+    const auto& [zone, groups] = *input_.waiting.begin();
+    return {"WaitingForZone", count_of(groups, "group") + " of zone " + zone +
+                                  " wait until it is well again, as spec.failover.reserve None asks"};
   }
 
   // Groups of old revisions are on their way out: they explain only what nothing else explains.
@@ -178,19 +194,20 @@ class Conditions {
   std::string progress_reason() const {
     const bool old = std::any_of(input_.observed.groups.begin(), input_.observed.groups.end(),
                                  [&](const GroupView& group) { return group.revision != input_.revision; });
-    return old ? "RollingOut" : "Scaling";
+    if (old) return "RollingOut";
+    return input_.moves.empty() ? "Scaling" : "Moving";
   }
 
   void add_scheduled() {
     for (const GroupView& group : input_.observed.groups) {
       for (const PodView& pod : group.pods) {
         if (pod.unschedulable.empty() || !pod.node.empty()) continue;
-        const std::string hint = input_.shortage.empty() ? "" : "; " + input_.shortage;
+        const std::string hint = input_.supply.shortage.empty() ? "" : "; " + input_.supply.shortage;
         return add("Scheduled", false, "Unschedulable",
                    "pod " + pod.name + " has no node: " + pod.unschedulable + hint);
       }
     }
-    if (!input_.shortage.empty()) return add("Scheduled", false, "NoNodeFits", input_.shortage);
+    if (!input_.supply.shortage.empty()) return add("Scheduled", false, "NoNodeFits", input_.supply.shortage);
     add("Scheduled", true, "AllPodsScheduled", "every pod has a node or is about to get one");
   }
 
@@ -305,6 +322,8 @@ Json status_of(const StatusInput& input, const Json& previous, TimePoint now) {
     status["updateRevision"] = input.revision;
     status["currentRevision"] = current_revision(input, counts, previous);
     status["rollout"] = rollout_json(input.rollout);
+    const Json before = previous.is_object() ? previous.value("zoneStates", Json()) : Json();
+    status["zoneStates"] = zone_states(zones_of(input), before, now);
     if (input.autoscaling) {
       const Json before = previous.is_object() ? previous.value("autoscaling", Json()) : Json();
       const Json autoscaling = autoscale_status(*input.autoscaling, before);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "operator/plan/experts_status.h"
 #include "operator/plan/plan.h"
 #include "operator/plan/rollout_status.h"
+#include "operator/plan/zone_status.h"
 
 namespace millrace::controller {
 
@@ -30,8 +32,10 @@ struct StatusInput {
   std::string endpoint;
   Observed observed;
   RolloutReport rollout;
-  std::optional<AutoscaleStatusInput> autoscaling;        // empty: the spec does not speak of it
-  std::string shortage;                                   // of the supply
+  std::optional<AutoscaleStatusInput> autoscaling;  // empty: the spec does not speak of it
+  Supply supply;
+  std::vector<Move> moves;                                // groups that should be somewhere else
+  std::map<std::string, std::int32_t> waiting;            // by zone: groups that are not made until it is well again
   std::string missing;                                    // what only a person can provide, and how; empty: nothing
   std::optional<std::vector<ExpertGroupStatus>> experts;  // of the groups that serve; empty: not asked for
   std::string error;  // why the last reconcile could not do its work; empty: it could

@@ -27,7 +27,7 @@ bool same_for_placement(const kube::Object& a, const kube::Object& b) {
     }
     return std::string();
   };
-  return a.labels() == b.labels() && a.at("/spec") == b.at("/spec") &&
+  return a.labels() == b.labels() && a.at("/spec") == b.at("/spec") && a.is_deleted() == b.is_deleted() &&
          a.at("/status/allocatable") == b.at("/status/allocatable") && ready(a) == ready(b);
 }
 

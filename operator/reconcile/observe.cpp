@@ -7,6 +7,7 @@
 
 #include "operator/api/labels.h"
 #include "operator/kube/timestamp.h"
+#include "operator/reconcile/node_notice.h"
 #include "operator/resources/pod.h"
 
 namespace millrace::controller {
@@ -42,6 +43,10 @@ bool is_trouble(const std::string& reason) {
 void read_trouble(const kube::Object& pod, PodView& view) {
   const Json& statuses = pod.at("/status/containerStatuses");
   if (!statuses.is_array()) return;
+  for (const Json& status : statuses) {
+    const kube::Object container(status);
+    view.restarts += static_cast<std::int32_t>(container.int_at("/restartCount").value_or(0));
+  }
   for (const Json& status : statuses) {
     const kube::Object container(status);
     const std::string reason = container.string_at("/state/waiting/reason");
@@ -95,7 +100,8 @@ NodeView node_view(const kube::Object& node) {
   view.name = node.name();
   view.zone = node.label(kTopologyZone).value_or("");
   const std::string ready = text(entry_of(node.at("/status/conditions"), "type", "Ready"), "status");
-  view.schedulable = !node.bool_at("/spec/unschedulable") && ready == "True";
+  view.notice = notice_on(node);
+  view.schedulable = view.notice.kind == NodeNotice::Kind::kNone && ready == "True";
   view.heard_of = ready != "Unknown";
   const Json& allocatable = node.at("/status/allocatable");
   if (allocatable.is_object()) {

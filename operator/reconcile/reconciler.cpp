@@ -107,7 +107,9 @@ Result Reconciler::reconcile(const kube::ObjectKey& key) {
   status.endpoint = endpoint_url(parent);
   status.observed = outcome.observed;
   status.rollout = outcome.rollout.report;
-  status.shortage = outcome.plan.supply.shortage;
+  status.supply = outcome.plan.supply;
+  status.moves = outcome.plan.moves;
+  status.waiting = outcome.plan.waiting;
   status.missing = outcome.missing;
   status.error = outcome.error;
   watch_load(key, status.autoscaling, outcome.observed);
@@ -150,6 +152,10 @@ void Reconciler::forget(const kube::ObjectKey& key) {
   rollouts_.forget(key);
   if (options_.autoscaler != nullptr) options_.autoscaler->forget(key);
   if (options_.experts != nullptr) options_.experts->watch(key, {});
+  {
+    const std::lock_guard lock(memories_mutex_);
+    memories_.erase(key);
+  }
   const std::lock_guard lock(tokens_mutex_);
   tokens_.erase(key);
 }
@@ -165,6 +171,7 @@ Reconciler::Outcome Reconciler::carry_out(const kube::Object& object, const Pare
     if (outcome.plan.moves_groups()) look(live_, object, parent, outcome);
     if (!all_routable(outcome.observed, parent.spec)) outcome.missing = api_key_problem(client_, parent);
     act(object, parent, outcome);
+    remember(parent.key, outcome.plan);
     remove_old_config_maps(parent, outcome);
     watch_agents(parent, outcome, token);
     rollouts_.examine(parent, outcome.observed, outcome.rollout, token);
@@ -183,13 +190,23 @@ void Reconciler::look(const ClusterReader& from, const kube::Object& object, con
   outcome.plan.wait_at_most(report.canary.look_again);
 }
 
-Observed Reconciler::observe(const ClusterReader& from, const kube::Object& object) const {
+Observed Reconciler::observe(const ClusterReader& from, const kube::Object& object) {
   Observed observed;
   observed.groups = group_views(from.children(kube::kPod, object.key()), object.uid(),
                                 [&](const std::string& uid) { return probe_.evidence(uid); });
   observed.nodes = node_views(cache_.nodes());
   observed.zones = options_.zones();
+  const std::lock_guard lock(memories_mutex_);
+  PlacementMemory& memory = memories_[object.key()];
+  memory.see(observed.groups, options_.now());
+  observed.memory = memory.recall(options_.now());
   return observed;
+}
+
+// A zone without room is left alone for a while.
+void Reconciler::remember(const kube::ObjectKey& key, const Plan& plan) {
+  const std::lock_guard lock(memories_mutex_);
+  for (const std::string& zone : plan.full_zones) memories_[key].note_full(zone, options_.now());
 }
 
 void Reconciler::apply_children(const Parent& parent, const RolloutView& rollout) {
@@ -333,6 +350,7 @@ void Reconciler::balance_experts(const Parent& parent, const Outcome& outcome, c
 void Reconciler::write_status(const kube::Object& object, const StatusInput& input) {
   const Json status = status_of(input, object.at("/status"), options_.now());
   if (same_status(status, object.at("/status"))) return;
+  tell_zones(object, status);
   kube::Object wanted(kube::kModelDeployment, object.key());
   // Not of a later version, still less of another object of the name: whatever it was that changed leads to a new look.
   wanted.json()["metadata"]["resourceVersion"] = object.resource_version();
@@ -344,6 +362,20 @@ void Reconciler::write_status(const kube::Object& object, const StatusInput& inp
     client_.apply(kube::kModelDeployment, wanted, options);
   } catch (const common::Error& error) {
     if (!is_stale(error)) throw;
+  }
+}
+
+// Of the zones that the deployment uses.
+void Reconciler::tell_zones(const kube::Object& object, const Json& status) {
+  if (events_ == nullptr) return;
+  for (const ZoneChange& change : zone_changes(object.at("/status/zoneStates"), status.value("zoneStates", Json()))) {
+    std::string message = "Zone " + change.zone + " is " + change.state;
+    if (!change.reason.empty()) message += ": " + change.reason;
+    if (change.state == "Healthy") {
+      events_->normal(object, "ZoneHealthy", "WatchZones", message);
+    } else {
+      events_->warning(object, "Zone" + change.state, "WatchZones", message);
+    }
   }
 }
 

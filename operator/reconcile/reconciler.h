@@ -59,7 +59,8 @@ class Reconciler {
                   const Observed& observed);
   Outcome carry_out(const kube::Object& object, const Parent& parent);
   void look(const ClusterReader& from, const kube::Object& object, const Parent& parent, Outcome& outcome);
-  Observed observe(const ClusterReader& from, const kube::Object& object) const;
+  Observed observe(const ClusterReader& from, const kube::Object& object);
+  void remember(const kube::ObjectKey& key, const Plan& plan);
   void apply_children(const Parent& parent, const RolloutView& rollout);
   void apply(const kube::ResourceKind& kind, const kube::Object& wanted);
   void remove_old_config_maps(const Parent& parent, const Outcome& outcome);
@@ -71,6 +72,7 @@ class Reconciler {
   void balance_experts(const Parent& parent, const Outcome& outcome, const std::string& token);
   void write_status(const kube::Object& object, const StatusInput& input);
   void tell(const kube::Object& object, const Plan& plan);
+  void tell_zones(const kube::Object& object, const Json& status);
 
   kube::Client& client_;
   const ClusterReader& cache_;
@@ -79,6 +81,9 @@ class Reconciler {
   kube::EventRecorder* events_;
   const ReconcilerOptions options_;
   Rollouts rollouts_;
+
+  std::mutex memories_mutex_;
+  std::map<kube::ObjectKey, PlacementMemory> memories_;  // by deployment
 
   std::mutex tokens_mutex_;
   struct KnownToken {

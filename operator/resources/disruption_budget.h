@@ -1,4 +1,6 @@
-// Keeps voluntary evictions (node drains) to one pod at a time.
+// Holds voluntary evictions (node drains) back until the operator has moved the group: with maxUnavailable 0 no pod
+// that serves may be evicted before a successor serves, else one at a time. Pods without traffic (draining, starting,
+// broken) never hold a drain back.
 #pragma once
 
 #include "operator/resources/child.h"

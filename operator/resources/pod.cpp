@@ -71,12 +71,27 @@ class PodBuilder {
     if (!wanted_.zone.empty()) selector[kTopologyZone] = wanted_.zone;
     put(spec, "nodeSelector", selector);
     put(spec, "tolerations", template_.tolerations);
-    put(spec, "affinity", template_.affinity);
+    put(spec, "affinity", affinity());
     put(spec, "imagePullSecrets", template_.image_pull_secrets);
     put(spec, "priorityClassName", template_.priority_class_name);
     put(spec, "serviceAccountName", template_.service_account_name);
     put(spec, "runtimeClassName", template_.runtime_class_name);
     return spec;
+  }
+
+  // What the user asks for, and away from certain nodes. The terms of a node affinity are alternatives: each of them
+  // has to avoid the nodes.
+  Json affinity() const {
+    if (wanted_.avoid_nodes.empty()) return template_.affinity;
+    Json affinity = template_.affinity.is_object() ? template_.affinity : Json::object();
+    Json& terms = affinity["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"];
+    if (!terms.is_array() || terms.empty()) terms = Json::array({Json::object()});
+    for (Json& term : terms) {
+      for (const std::string& node : wanted_.avoid_nodes) {  // a field selector takes one value
+        term["matchFields"].push_back({{"key", "metadata.name"}, {"operator", "NotIn"}, {"values", {node}}});
+      }
+    }
+    return affinity;
   }
 
   static void put(Json& json, const char* key, const Json& value) {

@@ -87,4 +87,17 @@ class GroupBuilder {
   GroupView group_;
 };
 
+// What moves are planned from.
+struct GivenMoves {
+  Spec spec;
+  RolloutTarget target;
+  std::vector<GroupView> groups;
+  std::vector<NodeView> nodes;
+  Supply supply;
+  ZoneHealths zones;
+  Remembered memory;
+
+  MovesInput view() const { return {spec, target, groups, nodes, supply, zones, memory}; }
+};
+
 }  // namespace millrace::controller::testing

@@ -23,8 +23,7 @@ NodeView node(const std::string& zone) {
 
 class Failover : public ::testing::Test {
  protected:
-  Plan plan_for(std::int32_t replicas) const {
-    Spec spec;
+  Plan plan_for(std::int32_t replicas) {
     spec.replicas = replicas;
     return plan("m", spec, "r1", observed, kNow);
   }
@@ -35,6 +34,7 @@ class Failover : public ::testing::Test {
   }
   void silence(int index) { observed.groups[static_cast<std::size_t>(index)].pods[0].evidence->age = seconds(60); }
 
+  Spec spec;
   Observed observed{{}, {node("a"), node("b"), node("c")}, {}};
 };
 
@@ -115,6 +115,46 @@ TEST_F(Failover, GroupsStayWhenTheirNodesOnlyTakeNothingNew) {
   group(1, "b");
   observed.nodes[0].schedulable = false;
   EXPECT_FALSE(plan_for(2).moves_groups());
+}
+
+TEST_F(Failover, WithoutAReserveTheGroupsOfAFailedZoneWaitForIt) {
+  spec.failover.reserve = Reserve::kNone;
+  group(0, "a");
+  group(1, "b");
+  group(2, "c");
+  state("a", ZoneState::kFailed);
+  observed.nodes[0].schedulable = false;
+  const Plan lost = plan_for(3);
+  EXPECT_EQ(lost.erase.size(), 1U);
+  EXPECT_TRUE(lost.create.empty());
+  EXPECT_EQ(lost.waiting, (std::map<std::string, std::int32_t>{{"a", 1}}));
+  observed.groups.erase(observed.groups.begin());
+  EXPECT_TRUE(plan_for(3).create.empty());
+  const Plan scaled = plan_for(4);
+  ASSERT_EQ(scaled.create.size(), 1U) << "what does not belong to the failed zone is made";
+  EXPECT_EQ(scaled.create[0].zone, "b");
+  state("a", ZoneState::kHealthy);
+  observed.nodes[0].schedulable = true;
+  const Plan back = plan_for(3);
+  ASSERT_EQ(back.create.size(), 1U);
+  EXPECT_EQ(back.create[0].zone, "a");
+}
+
+TEST_F(Failover, TheSpareZoneStaysEmptyUntilAnotherFails) {
+  spec.failover.reserve = Reserve::kSpareZone;
+  spec.zones = {"c", "b", "a"};  // the last one is the spare
+  const Plan begin = plan_for(4);
+  for (const CreatePod& pod : begin.create) EXPECT_NE(pod.zone, "a");
+  group(0, "b");
+  group(1, "c");
+  group(2, "b");
+  group(3, "c");
+  EXPECT_FALSE(plan_for(4).moves_groups());
+  state("c", ZoneState::kFailed);
+  const Plan failed = plan_for(4);
+  ASSERT_EQ(failed.create.size(), 2U);
+  EXPECT_EQ(failed.create[0].zone, "a");
+  EXPECT_EQ(failed.create[1].zone, "a");
 }
 
 }  // namespace

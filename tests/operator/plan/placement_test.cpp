@@ -68,6 +68,33 @@ TEST(Placement, PutsNothingNewOnNodesThatTakeNoPods) {
   EXPECT_EQ(pick_zone(supply, 1, {{"b", {5, 5}}}), "b");
 }
 
+TEST(Placement, PutsNothingNewOnNodesToAvoid) {
+  const Supply supply = supply_of(gpu_spec(1, 1), {node("n1", "a"), node("n2", "b")}, {"n1"});
+  EXPECT_EQ(supply.zones[0].pods_that_fit, 0);
+  EXPECT_EQ(pick_zone(supply, 1, {}), "b");
+}
+
+TEST(Placement, TheSpareZoneIsUsedWhenAnotherIsNotOpen) {
+  Spec spec = gpu_spec(1, 1);
+  spec.failover.reserve = Reserve::kSpareZone;
+  Supply supply = supply_of(spec, {node("n1", "a"), node("n2", "b"), node("n3", "c")});
+  EXPECT_TRUE(supply.zones[2].spare) << "the last by name";
+  EXPECT_EQ(pick_zone(supply, 1, {{"a", {5, 5}}, {"b", {5, 5}}}), "a");
+  supply.zones[0].open = false;
+  EXPECT_EQ(pick_zone(supply, 1, {{"b", {5, 5}}}), "c");
+}
+
+TEST(Placement, WithoutAReserveAGroupBelongsToItsZoneAlsoWhileThatIsNotOpen) {
+  Spec spec = gpu_spec(1, 1);
+  spec.failover.reserve = Reserve::kNone;
+  Supply supply = supply_of(spec, {node("n1", "a"), node("n2", "b")});
+  supply.zones[0].open = false;
+  EXPECT_EQ(pick_zone(supply, 1, {{"b", {1, 1}}}), "a");
+  EXPECT_TRUE(waits_for(supply, "a"));
+  EXPECT_FALSE(waits_for(supply, "b"));
+  EXPECT_EQ(pick_zone(supply, 1, {{"a", {1, 1}}, {"b", {1, 1}}}), "b") << "what could be anywhere is made";
+}
+
 TEST(Placement, AZoneThatIsNotOpenIsTheLastChoice) {
   Supply supply = supply_of(gpu_spec(1, 1), {node("n1", "a"), node("n2", "b")});
   supply.zones[0].open = false;

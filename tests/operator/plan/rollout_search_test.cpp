@@ -1,7 +1,8 @@
 // Every reachable state of small models: up to four replicas of three revisions, and at any moment a group may come up,
 // lose its route, find it again, be preempted, crash away or finish draining, and a user may edit, revert, scale, pause
-// and resume, and a canary may pass or fail. In each state the planner runs; what it does is checked, also when only
-// one of its steps is carried out; and from each state the way without further disturbance must reach the goal.
+// and resume, and a canary may pass or fail, and the node of a group may be about to leave, or stay after all. In each
+// state the planner runs; what it does is checked, also when only one of its steps is carried out; and from each state
+// the way without further disturbance must reach the goal.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -19,9 +20,14 @@ namespace {
 enum class Health : std::uint8_t { kNew, kRoutable, kLost, kLostLong, kPreempted, kLeaving };
 constexpr int kHealths = 6;
 
+// Whether a group should be somewhere else.
+enum class Place : std::uint8_t { kStays, kBetterElsewhere, kMustLeave, kMustFlee };
+constexpr int kPlaces = 4;
+
 struct Group {
   std::uint8_t revision;  // 0 is the one asked for
   Health health;
+  Place place = Place::kStays;
   auto operator<=>(const Group&) const = default;
 };
 
@@ -43,6 +49,7 @@ struct Model {
   int partition = 0;
   int canary = 0;
   bool pauses = false;
+  std::vector<Place> places{};  // other than staying, that groups may be asked for
 
   bool knows_stable() const { return partition > 0 || canary > 0 || pauses; }
 };
@@ -54,7 +61,8 @@ void PrintTo(const Model& model, std::ostream* out) {
 std::uint64_t packed(const State& state) {
   std::uint64_t bits = 1;
   for (const Group& group : state.groups) {
-    bits = bits << 5 | (group.revision * kHealths + static_cast<std::uint64_t>(group.health));
+    const int kind = (group.revision * kHealths + static_cast<int>(group.health)) * kPlaces;
+    bits = bits << 7 | static_cast<std::uint64_t>(kind + static_cast<int>(group.place));
   }
   bits = bits << 3 | static_cast<std::uint64_t>(state.replicas);
   bits = bits << 2 | state.stable;
@@ -96,6 +104,20 @@ RolloutTarget target(const Model& model, const State& state) {
   return target_of(input);
 }
 
+std::optional<Urgency> urgency_of(Place place) {
+  switch (place) {
+    case Place::kStays:
+      return std::nullopt;
+    case Place::kBetterElsewhere:
+      return Urgency::kWhenSpare;
+    case Place::kMustLeave:
+      return Urgency::kInBudget;
+    case Place::kMustFlee:
+      return Urgency::kAtOnce;
+  }
+  return std::nullopt;
+}
+
 // Index i of the planner's input is group i of the state.
 RolloutInput input_of(const Model& model, const State& state) {
   RolloutInput input;
@@ -113,19 +135,23 @@ RolloutInput input_of(const Model& model, const State& state) {
     facts.was_routable = group.health != Health::kNew;
     facts.lost_long = group.health == Health::kLostLong;
     facts.incomplete = group.health == Health::kPreempted;
+    if (const auto urgency = urgency_of(group.place)) facts.move = Move{facts.name, *urgency, "NodeLeaving", ""};
     input.groups.push_back(facts);
   }
   return input;
 }
 
+// A group that is about to be lost with its node is not counted.
 int available(const State& state) {
-  return static_cast<int>(std::count_if(state.groups.begin(), state.groups.end(),
-                                        [](const Group& group) { return group.health == Health::kRoutable; }));
+  return static_cast<int>(std::count_if(state.groups.begin(), state.groups.end(), [](const Group& group) {
+    return group.health == Health::kRoutable && group.place != Place::kMustFlee;
+  }));
 }
 
 State carry_out(State state, const RolloutPlan& plan) {
   for (const Retirement& retirement : plan.retire) {
-    state.groups[std::stoul(retirement.group)].health = Health::kLeaving;
+    Group& group = state.groups[std::stoul(retirement.group)];
+    group = {group.revision, Health::kLeaving};  // wherever it is, it goes
   }
   for (const NewGroup& group : plan.create) {
     state.groups.push_back({static_cast<std::uint8_t>(group.revision[0] - 'a'), Health::kNew});
@@ -149,10 +175,18 @@ void check(const Model& model, const State& before, const State& after) {
   const int limit = after.replicas + model.budgets.surge;
   const auto bound = std::max(before.groups.size(), static_cast<std::size_t>(limit));
   ASSERT_LE(after.groups.size(), bound) << "more groups than replicas + max_surge";
+  const auto only_better_elsewhere = [](const State& state) {
+    return std::all_of(state.groups.begin(), state.groups.end(), [](const Group& group) {
+      return group.revision == 0 && (group.place == Place::kStays || group.place == Place::kBetterElsewhere);
+    });
+  };
+  if (!model.places.empty() && only_better_elsewhere(before) && available(before) <= after.replicas) {
+    ASSERT_GE(available(after), available(before)) << "less serves because something would be better elsewhere";
+  }
 }
 
 // What may happen to group `index`, other than by the planner.
-void disturb_group(const State& state, std::size_t index, std::vector<State>& result) {
+void disturb_group(const Model& model, const State& state, std::size_t index, std::vector<State>& result) {
   const Health health = state.groups[index].health;
   const auto becomes = [&](Health other) {
     result.push_back(state);
@@ -162,10 +196,17 @@ void disturb_group(const State& state, std::size_t index, std::vector<State>& re
   result.back().groups.erase(result.back().groups.begin() + static_cast<std::ptrdiff_t>(index));
   if (health == Health::kLeaving) return;
   becomes(Health::kLeaving);  // an operator that had seen other facts retired it
+  result.back().groups[index].place = Place::kStays;
   if (health == Health::kRoutable) becomes(Health::kLost);
   if (health == Health::kLost) becomes(Health::kLostLong);
   if (health != Health::kNew && health != Health::kPreempted) becomes(Health::kPreempted);
   if (health != Health::kRoutable) becomes(Health::kRoutable);
+  const auto should = [&](Place place) {
+    result.push_back(state);
+    result.back().groups[index].place = place;
+  };
+  if (!model.places.empty()) should(Place::kStays);
+  for (const Place place : model.places) should(place);
 }
 
 std::vector<State> disturbances(const Model& model, const State& state) {
@@ -191,7 +232,7 @@ std::vector<State> disturbances(const Model& model, const State& state) {
       result.back().canary = verdict;
     }
   }
-  for (std::size_t i = 0; i < state.groups.size(); ++i) disturb_group(state, i, result);
+  for (std::size_t i = 0; i < state.groups.size(); ++i) disturb_group(model, state, i, result);
   return result;
 }
 
@@ -202,7 +243,8 @@ State kind_step(State state, const RolloutTarget& target) {
       state.groups.erase(group);
       return state;
     }
-    const bool wanted = target.share(name_of(group->revision)) != nullptr || target.frozen;
+    const bool wanted =
+        (target.share(name_of(group->revision)) != nullptr || target.frozen) && group->place == Place::kStays;
     if (wanted && group->health != Health::kRoutable) {
       group->health = Health::kRoutable;
     } else if (!wanted && group->health == Health::kLost) {
@@ -218,6 +260,9 @@ State kind_step(State state, const RolloutTarget& target) {
 
 bool reached_goal(const State& state, const RolloutTarget& target) {
   const bool all_serve = available(state) == static_cast<int>(state.groups.size());
+  const bool all_stay = std::all_of(state.groups.begin(), state.groups.end(),
+                                    [](const Group& group) { return group.place == Place::kStays; });
+  if (!all_stay) return false;
   if (target.frozen) return all_serve && available(state) == state.replicas;
   int wanted = 0;
   for (const Share& share : target.shares) {
@@ -236,6 +281,7 @@ std::string text_of(const State& state) {
   text += ", canary " + std::to_string(static_cast<int>(state.canary)) + ":";
   for (const Group& group : state.groups) {
     text += " " + name_of(group.revision) + "/" + kWords[static_cast<int>(group.health)];
+    text += std::string(static_cast<std::size_t>(group.place), '!');
   }
   return text;
 }
@@ -317,16 +363,22 @@ TEST_P(RolloutSearch, IsSafeAndConvergesInEveryReachableState) {
   EXPECT_GT(search.states(), 1'000U) << "the model became too small to mean anything";
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, RolloutSearch,
-                         ::testing::Values(Model{"SurgeOne", 4, {1, 0}}, Model{"NoSpareDevice", 4, {0, 1}},
-                                           Model{"SurgeOneUnavailableOne", 4, {1, 1}}, Model{"SurgeTwo", 3, {2, 0}},
-                                           Model{"UnavailableTwo", 4, {0, 2}}, Model{"Partition", 3, {1, 0}, 1},
-                                           Model{"PartitionWithoutSpareDevice", 4, {0, 1}, 2},
-                                           Model{"Paused", 3, {1, 0}, 0, 0, true},
-                                           Model{"PausedWithoutSpareDevice", 3, {0, 1}, 0, 0, true},
-                                           Model{"Canary", 3, {1, 0}, 0, 1},
-                                           Model{"CanaryWithoutSpareDevice", 3, {0, 1}, 0, 1}),
-                         [](const auto& info) { return std::string(info.param.name); });
+const std::vector<Place> kAnyPlace{Place::kBetterElsewhere, Place::kMustLeave, Place::kMustFlee};
+
+INSTANTIATE_TEST_SUITE_P(
+    Models, RolloutSearch,
+    ::testing::Values(
+        Model{"SurgeOne", 4, {1, 0}}, Model{"NoSpareDevice", 4, {0, 1}}, Model{"SurgeOneUnavailableOne", 4, {1, 1}},
+        Model{"SurgeTwo", 3, {2, 0}}, Model{"UnavailableTwo", 4, {0, 2}}, Model{"Partition", 3, {1, 0}, 1},
+        Model{"PartitionWithoutSpareDevice", 4, {0, 1}, 2}, Model{"Paused", 3, {1, 0}, 0, 0, true},
+        Model{"PausedWithoutSpareDevice", 3, {0, 1}, 0, 0, true}, Model{"Canary", 3, {1, 0}, 0, 1},
+        Model{"CanaryWithoutSpareDevice", 3, {0, 1}, 0, 1}, Model{"Moves", 2, {1, 0}, 0, 0, false, kAnyPlace},
+        Model{"MovesOfThree", 3, {1, 0}, 0, 0, false, {Place::kMustLeave}},
+        Model{"MovesWithoutSpareDevice", 3, {0, 1}, 0, 0, false, {Place::kMustLeave}},
+        Model{"FlightWithoutSpareDevice", 2, {0, 1}, 0, 0, false, {Place::kMustLeave, Place::kMustFlee}},
+        Model{"MovesSurgeOneUnavailableOne", 2, {1, 1}, 0, 0, false, {Place::kBetterElsewhere, Place::kMustLeave}},
+        Model{"MovesWhilePaused", 2, {1, 0}, 0, 0, true, {Place::kMustLeave}}),
+    [](const auto& info) { return std::string(info.param.name); });
 
 }  // namespace
 }  // namespace millrace::controller

@@ -156,6 +156,29 @@ class World {
     return false;
   }
 
+  void cordon(const std::string& zone, bool on = true) {
+    cluster.patch(kube::kNode, {"", "node-" + zone}, {{"spec", {{"unschedulable", on ? Json(true) : Json()}}}});
+  }
+  void taint(const std::string& zone, const std::string& key) {
+    cluster.patch(kube::kNode, {"", "node-" + zone},
+                  {{"spec", {{"taints", {{{"key", key}, {"effect", "NoSchedule"}}}}}}});
+  }
+  std::vector<kube::Object> pods_on(const std::string& node) {
+    std::vector<kube::Object> result;
+    for (kube::Object& pod : pods()) {
+      if (pod.string_at("/spec/nodeName") == node) result.push_back(std::move(pod));
+    }
+    return result;
+  }
+
+  // The scheduler: the node of the pod's zone (node-a for pods of no zone), if it takes pods and is not to be avoided.
+  std::string node_for(const kube::Object& pod) {
+    const std::string name = "node-" + pod.label(kZoneLabel).value_or("a");
+    const auto node = cluster.get(kube::kNode, {"", name});
+    const bool avoided = pod.at("/spec/affinity").dump().find('"' + name + '"') != std::string::npos;
+    return node->bool_at("/spec/unschedulable") || node->at("/spec/taints").is_array() || avoided ? "" : name;
+  }
+
   // The kubelet: pods get a node, an address and ready containers, and are Ready when their gate is open; deleted ones
   // go.
   void run_pods() {
@@ -168,7 +191,12 @@ class World {
       }
       std::string ip = pod.string_at("/status/podIP");
       if (ip.empty()) {
-        cluster.patch(kube::kPod, pod.key(), {{"spec", {{"nodeName", "node-a"}}}});
+        const std::string node = node_for(pod);
+        if (node.empty()) {
+          wait_for_node(pod);
+          continue;
+        }
+        cluster.patch(kube::kPod, pod.key(), {{"spec", {{"nodeName", node}}}});
         ip = "10.0.0." + std::to_string(next_ip_++);
       }
       kube::Object report(kube::kPod, pod.key());
@@ -217,6 +245,7 @@ class World {
   CountingClient client{cluster};
   LiveReader reader{cluster};
   FakeProbe probe;
+  ZoneHealths zones;
   Reconciler reconciler{client, reader, probe, nullptr, options()};
 
  private:
@@ -224,8 +253,20 @@ class World {
     ReconcilerOptions result;
     result.agent_image = "agent:1";
     result.now = [this] { return now; };
+    result.zones = [this] { return zones; };
     result.examiner = examiner_;
     return result;
+  }
+
+  void wait_for_node(const kube::Object& pod) {
+    kube::Object report(kube::kPod, pod.key());
+    report.json()["status"] = {
+        {"phase", "Pending"},
+        {"conditions", {{{"type", "PodScheduled"}, {"status", "False"}, {"message", "no node takes it"}}}}};
+    kube::ApplyOptions options;
+    options.subresource = "status";
+    options.field_manager = "kubelet";
+    cluster.apply(kube::kPod, report, options);
   }
 
   int next_ip_ = 1;

@@ -61,11 +61,14 @@ TEST(Children, AStepHoldsAtLeastOneTokenOfEverySequence) {
   EXPECT_EQ(agent_config(spec).max_num_batched_tokens, 2000);
 }
 
-TEST(Children, TheDisruptionBudgetCountsPods) {
+TEST(Children, TheDisruptionBudgetLetsNoServingPodGoUnlessAGroupMayBeMissing) {
   Parent parent = sample();
   parent.spec.replicas = 3;
   parent.spec.parallelism.tensor = 4;
   parent.spec.devices.per_pod = 2;
+  EXPECT_EQ(build_disruption_budget(parent).int_at("/spec/minAvailable"), 6);
+  EXPECT_EQ(build_disruption_budget(parent).string_at("/spec/unhealthyPodEvictionPolicy"), "AlwaysAllow");
+  parent.spec.rollout.max_unavailable = {1, false};
   EXPECT_EQ(build_disruption_budget(parent).int_at("/spec/minAvailable"), 5);
   parent.spec.replicas = 0;
   EXPECT_EQ(build_disruption_budget(parent).int_at("/spec/minAvailable"), 0);
