@@ -42,6 +42,9 @@ if [ -f scripts/gen-api-docs.py ]; then
   report "docs/api.md is generated from the CRD" $?
 fi
 
+python3 scripts/gen-dashboards.py --check
+report "dashboards are generated" $?
+
 if [ "$tidy" != none ]; then
   if [ "$tidy" = all ]; then
     mapfile -t tidy_files < <(git ls-files 'common/*.cpp' 'engine/*.cpp' 'agent/*.cpp' 'operator/*.cpp' 'cli/*.cpp')

@@ -25,6 +25,9 @@ scripts/packages.sh build test
 phase "Python packages for the client tests"
 scripts/test-venv.sh
 
+phase "Prometheus"
+scripts/prometheus-tools.sh || echo "prometheus-tools: not available; the tests of alerts and dashboards will be skipped"
+
 if [ "$fast" -eq 0 ]; then
   phase "Kubernetes server binaries"
   scripts/cluster-tools.sh --nodes || echo "cluster-tools: not available; the tests that need them will be skipped"
