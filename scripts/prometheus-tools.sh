@@ -14,6 +14,15 @@ find_program() {
   command -v "$1" || { [[ -x $bin/$1 ]] && echo "$bin/$1"; }
 }
 
+# A machine that never fetched the lists of packages, an image for example, does so now.
+download() {
+  local as_root=()
+  apt-get download -qq prometheus && return
+  if ((EUID != 0)); then as_root=(sudo -n); fi
+  "${as_root[@]}" apt-get update -qq
+  apt-get download -qq prometheus
+}
+
 fetch() {
   local new
   mkdir -p "$cache"
@@ -22,7 +31,7 @@ fetch() {
   if find_program prometheus >/dev/null && find_program promtool >/dev/null; then return; fi
   new=$(mktemp -d "$cache/new.XXXXXX")
   echo "prometheus-tools: fetching the package prometheus" >&2
-  (cd "$new" && apt-get download -qq prometheus) >&2
+  (cd "$new" && download) >&2
   dpkg-deb -x "$new"/prometheus_*.deb "$new/root"
   rm -rf "$cache/root"
   mv "$new/root" "$cache/root"
