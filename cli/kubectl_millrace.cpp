@@ -1,14 +1,21 @@
-// kubectl-millrace: found by kubectl as `kubectl millrace` when it is in the PATH. Shows and steers rollouts.
+// kubectl-millrace: found by kubectl as `kubectl millrace` when it is in the PATH. Shows and steers rollouts, and
+// gathers support bundles.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <exception>
+#include <fstream>
 #include <functional>
 #include <thread>
 
+#include "cli/archive.h"
 #include "cli/kubectl_millrace_commands.h"
+#include "cli/report.h"
 #include "common/error.h"
+#include "operator/kube/child_process.h"
 #include "operator/kube/kubeconfig.h"
+#include "operator/kube/timestamp.h"
 
 namespace millrace::cli {
 namespace {
@@ -16,6 +23,7 @@ namespace {
 namespace kube = controller::kube;
 
 constexpr std::chrono::seconds kLook{1};
+constexpr std::chrono::seconds kRawLimit{30};  // for a log or the metrics of a pod
 
 struct Flags {
   std::string kubeconfig;
@@ -27,6 +35,9 @@ struct Flags {
   std::int64_t to = 0;
   bool watch = false;
   int timeout = 3600;
+  std::string operator_ns;
+  std::string output;
+  bool everywhere = false;
 };
 
 std::optional<std::int64_t> given(std::int64_t number) {
@@ -69,6 +80,37 @@ int status(const Flags& flags) {
   }
 }
 
+// Logs and ports of pods are not objects: kubectl fetches them with the same credentials.
+std::string get_raw(const Flags& flags, const std::string& path) {
+  std::vector<std::string> args{"get", "--raw", path};
+  if (!flags.kubeconfig.empty()) args.insert(args.end(), {"--kubeconfig", flags.kubeconfig});
+  if (!flags.context.empty()) args.insert(args.end(), {"--context", flags.context});
+  const kube::ChildResult result = kube::run_child("kubectl", args, {}, kRawLimit);
+  if (result.exit_status == 0) return result.out;
+  throw common::Error(common::Code::kUnavailable, result.timed_out ? "no answer in time" : result.err);
+}
+
+std::string report(const Flags& flags) {
+  const Session session(flags);
+  ReportOptions options;
+  options.ns = flags.everywhere ? "" : session.key.ns;
+  options.name = flags.name;
+  options.operator_namespace = flags.operator_ns;
+  options.program_version = MILLRACE_VERSION;
+  options.now = std::chrono::system_clock::now();
+  options.raw = [&](const std::string& path) { return get_raw(flags, path); };
+  const ReportFiles files = gather_report(*session.client, options);
+  std::string stem = "millrace-report-" + kube::format_time(options.now);
+  std::replace(stem.begin(), stem.end(), ':', '-');
+  Archive archive(options.now);
+  for (const auto& [path, content] : files) archive.add(stem + "/" + path, content);
+  const std::string output = flags.output.empty() ? stem + ".tar.gz" : flags.output;
+  std::ofstream file(output, std::ios::binary);
+  file << archive.finish();
+  if (!file.flush()) throw common::Error(common::Code::kUnavailable, "cannot write " + output);
+  return files.at("README.txt") + "\nwritten to " + output + "; look through it before you send it on\n";
+}
+
 class Program {
  public:
   Program() {
@@ -90,6 +132,13 @@ class Program {
         add("status", "Shows where a rollout is; exit status 0 when it is done", [this] { result_ = status(flags_); });
     show->add_flag("-w,--watch", flags_.watch, "Waits until it is done or cannot go on");
     show->add_option("--timeout", flags_.timeout, "Seconds to wait at most")->capture_default_str();
+    CLI::App* bundle = add(
+        "report", "Gathers a support bundle without secrets: objects, events, logs, metrics; of one deployment or all",
+        [this] { print(report(flags_)); });
+    bundle->get_option("name")->required(false);
+    bundle->add_flag("-A,--all-namespaces", flags_.everywhere, "Of all namespaces");
+    bundle->add_option("--operator-namespace", flags_.operator_ns, "Namespace of the operator; all when left out");
+    bundle->add_option("-o,--output", flags_.output, "File to write; millrace-report-<time>.tar.gz when left out");
   }
 
   int run(int argc, char** argv) {
@@ -120,7 +169,7 @@ class Program {
     print(set_paused(*session.client, session.rollout(), paused));
   }
 
-  CLI::App app_{"Shows and steers the rollouts of ModelDeployments.", "kubectl millrace"};
+  CLI::App app_{"Shows and steers the rollouts of ModelDeployments, and gathers support bundles.", "kubectl millrace"};
   Flags flags_;
   int result_ = 0;
 };

@@ -17,10 +17,12 @@
 #include "cli/up_progress.h"
 #include "common/base64.h"
 #include "common/error.h"
+#include "common/http_server.h"
 #include "common/log.h"
 #include "operator/api/manifest.h"
 #include "operator/api/model_deployment.h"
 #include "operator/local/local_cluster.h"
+#include "operator/metrics.h"
 
 namespace millrace::cli {
 namespace {
@@ -33,6 +35,7 @@ using kube::Json;
 using std::chrono::milliseconds;
 
 constexpr milliseconds kLook{100};
+constexpr int kWorkers = 2;
 
 struct Flags {
   std::string file;
@@ -42,6 +45,7 @@ struct Flags {
   std::vector<std::string> zones{"a", "b", "c"};
   int port = 8000;
   int timeout = 600;
+  int metrics_port = -1;  // none
   bool once = false;
   bool no_ask = false;
 };
@@ -110,11 +114,13 @@ class Up {
     pthread_sigmask(SIG_BLOCK, &our_signals(), nullptr);
     std::signal(SIGPIPE, SIG_IGN);
     cluster_ = std::make_unique<controller::local::LocalCluster>(cluster_options());
+    if (flags_.metrics_port >= 0) serve_metrics();
     apply(objects);
     expose(objects);
     progress_.say("schedule", "applied " + flags_.file);
     const int status = live();
     progress_.say("stop", "ending every process");
+    metrics_server_.reset();
     cluster_.reset();
     if (status != 0) {
       work_.keep();
@@ -124,9 +130,12 @@ class Up {
   }
 
  private:
-  controller::local::LocalClusterOptions cluster_options() const {
+  controller::local::LocalClusterOptions cluster_options() {
     controller::local::LocalClusterOptions options;
+    options.queue_observer = &metrics_;
+    options.observer = &metrics_;
     options.zones = flags_.zones;
+    options.workers = kWorkers;
     options.node.work_folder = work_.path();
     options.node.programs = program_folders();
     fs::path models = flags_.models_dir;
@@ -135,6 +144,18 @@ class Up {
       options.node.host_paths = {{"/models", fs::absolute(models)}};
     }
     return options;
+  }
+
+  void serve_metrics() {
+    common::HttpServerOptions options;
+    options.address = "127.0.0.1";
+    options.port = static_cast<std::uint16_t>(flags_.metrics_port);
+    metrics_server_ =
+        std::make_unique<common::HttpServer>(options, [this](const common::HttpRequest& request) -> common::HttpReply {
+          if (request.path != "/metrics") return common::HttpResponse{404, "try /metrics\n", "text/plain"};
+          return metrics_.render(cluster_->controller(), true, "local");
+        });
+    progress_.say("metrics", "http://127.0.0.1:" + std::to_string(metrics_server_->port()) + "/metrics");
   }
 
   // Everything of the file; refuses it as a whole when a deployment in it would be refused.
@@ -301,7 +322,9 @@ class Up {
   WorkFolder work_;
   UpProgress progress_;
   std::vector<std::pair<kube::ObjectKey, std::uint16_t>> endpoints_;
+  controller::OperatorMetrics metrics_{kWorkers, MILLRACE_VERSION};
   std::unique_ptr<controller::local::LocalCluster> cluster_;
+  std::unique_ptr<common::HttpServer> metrics_server_;
 };
 
 }  // namespace
@@ -319,6 +342,10 @@ void add_up_command(CLI::App& app, int& status) {
   command->add_flag("--no-ask", flags->no_ask, "Ask nothing");
   command->add_flag("--once", flags->once, "End after the answer; the exit status says whether there was one");
   command->add_option("--timeout", flags->timeout, "With --once: seconds to become ready")->capture_default_str();
+  command
+      ->add_option("--metrics-port", flags->metrics_port,
+                   "Serve the operator's metrics on this port of 127.0.0.1; 0: any")
+      ->check(CLI::Range(0, 65535));
   command->add_option("--zones", flags->zones, "Zones to pretend, separated by commas")
       ->delimiter(',')
       ->capture_default_str();

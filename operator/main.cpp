@@ -6,6 +6,7 @@
 #include <array>
 #include <csignal>
 #include <cstdlib>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -13,7 +14,6 @@
 #include "common/error.h"
 #include "common/http_server.h"
 #include "common/log.h"
-#include "common/metrics.h"
 #include "operator/kube/events.h"
 #include "operator/kube/kubeconfig.h"
 #include "operator/kube/leader_election.h"
@@ -105,7 +105,7 @@ int run(const Flags& flags) {
   const kube::ClusterConfig cluster = kube::find_cluster_config(flags.kubeconfig);
   block_signals();
 
-  OperatorMetrics metrics(flags.workers);
+  OperatorMetrics metrics(flags.workers, MILLRACE_VERSION);
   std::stop_source shutdown;  // ends what is in flight; a server that hangs holds nothing up
   kube::ClientOptions client_options;
   client_options.observer = &metrics;
@@ -130,11 +130,11 @@ int run(const Flags& flags) {
   options.observer = &metrics;
   Controller controller(*client, agents.all(), options);
 
-  common::HttpServer metrics_server(listen_on(metrics_at), [&](HttpRequest request) -> HttpReply {
-    if (request.path != "/metrics") return plain(404, "try /metrics\n");
-    metrics.refresh(controller.queue(), leads(), flags.lease_name);
-    return common::metrics_response(metrics.registry());
-  });
+  auto metrics_server =
+      std::make_unique<common::HttpServer>(listen_on(metrics_at), [&](HttpRequest request) -> HttpReply {
+        if (request.path != "/metrics") return plain(404, "try /metrics\n");
+        return metrics.render(controller, leads(), flags.lease_name);
+      });
   common::HttpServer health_server(listen_on(health_at), [&](HttpRequest request) -> HttpReply {
     if (request.path == "/livez" || request.path == "/healthz") return plain(200, "ok\n");
     if (request.path != "/readyz") return plain(404, "try /livez or /readyz\n");
@@ -169,6 +169,7 @@ int run(const Flags& flags) {
   wait_for_signal();
   common::log_info("operator stops", {{"lost_leadership", lost}});
   shutdown.request_stop();
+  metrics_server.reset();  // it asks the controller
   controller.stop();
   leadership = nullptr;
   elector.stop();

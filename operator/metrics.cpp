@@ -4,6 +4,12 @@
 #include <prometheus/gauge.h>
 #include <prometheus/histogram.h>
 
+#include <set>
+
+#include "common/metrics.h"
+#include "operator/api/labels.h"
+#include "operator/plan/cost.h"
+
 namespace millrace::controller {
 namespace {
 
@@ -41,9 +47,24 @@ prometheus::Histogram& histogram(prometheus::Registry& registry, const char* nam
   return BuildHistogram().Name(name).Help(help).Register(registry).Add({{label, kController}}, buckets);
 }
 
+// Grows whenever the server sends something: a list, an event, a bookmark, the end of a watch in good order.
+std::uint64_t heard(const kube::InformerStats& stats) {
+  return stats.lists + stats.events + (stats.last_error.empty() ? stats.watches : 0);
+}
+
+// Several sources as one.
+class Joined final : public prometheus::Collectable {
+ public:
+  explicit Joined(std::vector<prometheus::MetricFamily> families) : families_(std::move(families)) {}
+  std::vector<prometheus::MetricFamily> Collect() const override { return families_; }
+
+ private:
+  const std::vector<prometheus::MetricFamily> families_;
+};
+
 }  // namespace
 
-OperatorMetrics::OperatorMetrics(int workers)
+OperatorMetrics::OperatorMetrics(int workers, const std::string& version)
     : requests_(BuildCounter()
                     .Name("rest_client_requests_total")
                     .Help("Number of HTTP requests, by status code, method and host.")
@@ -82,6 +103,12 @@ OperatorMetrics::OperatorMetrics(int workers)
   gauge(registry_, "controller_runtime_max_concurrent_reconciles",
         "Maximum number of concurrent reconciles per controller.", "controller")
       .Set(workers);
+  BuildGauge()
+      .Name("millrace_operator_build_info")
+      .Help("1; the version of the operator.")
+      .Register(registry_)
+      .Add({{"version", version}})
+      .Set(1);
 }
 
 void OperatorMetrics::request_done(std::string_view method, std::string_view host, int status,
@@ -117,6 +144,64 @@ void OperatorMetrics::finished(std::string_view result, std::chrono::duration<do
   reconcile_time_.Observe(time.count());
   reconciles_.Add({{"controller", kController}, {"result", std::string(result)}}).Increment();
   if (result == "error") reconcile_errors_.Increment();
+}
+
+// Tokens are read off at each exposition: those that an agent generates between the last one and its end are lost.
+void OperatorMetrics::read_usage_locked(const Controller& controller, FleetView& fleet) {
+  std::set<std::string> pods;
+  std::set<kube::ObjectKey> deployments;
+  for (const kube::ObjectPtr& object : fleet.deployments) deployments.insert(object->key());
+  for (const auto& informer : controller.informers()) {
+    if (informer->options().kind != kube::kPod) continue;
+    for (const kube::ObjectPtr& pod : informer->store().list()) {
+      const kube::ObjectKey deployment{pod->ns(), pod->label(kDeploymentLabel).value_or("")};
+      const auto evidence = controller.evidence(pod->uid());
+      pods.insert(pod->uid());
+      if (!evidence || !evidence->status.load || !deployments.contains(deployment)) continue;
+      const common::AgentLoad& load = *evidence->status.load;
+      tokens_.read(deployment, pod->uid(), load.first_token.total() + load.inter_token.total());
+    }
+  }
+  tokens_.keep_only(pods, deployments);
+  std::erase_if(cost_before_, [&](const auto& item) { return !deployments.contains(item.first); });
+  for (const kube::ObjectPtr& object : fleet.deployments) {
+    const auto recorded = read_cost(object->at("/status/cost"));
+    if (!recorded) continue;
+    const double cost = carried_on(*recorded, fleet.now).total.value_or(0);
+    const double before = cost_before_.try_emplace(object->key(), cost).first->second;
+    fleet.usage[object->key()] = {tokens_.total(object->key()), before};
+  }
+}
+
+FleetView OperatorMetrics::fleet_of(const Controller& controller, bool leader) {
+  FleetView fleet;
+  fleet.now = std::chrono::system_clock::now();
+  if (leader) fleet.zones = controller.zones();
+  const auto now = std::chrono::steady_clock::now();
+  const std::lock_guard lock(mutex_);
+  for (const auto& informer : controller.informers()) {
+    const kube::InformerOptions& options = informer->options();
+    if (leader && options.kind == kube::kModelDeployment) {
+      const std::vector<kube::ObjectPtr> objects = informer->store().list();
+      fleet.deployments.insert(fleet.deployments.end(), objects.begin(), objects.end());
+    }
+    const kube::InformerStats stats = informer->stats();
+    Heard& last = heard_.try_emplace(informer.get(), Heard{heard(stats), now}).first->second;
+    if (last.count != heard(stats)) last = {heard(stats), now};
+    fleet.watches.push_back(
+        {std::string(options.kind.kind), options.ns, informer->synced(), now - last.at, stats.lists, stats.failures});
+  }
+  if (leader) read_usage_locked(controller, fleet);
+  return fleet;
+}
+
+common::HttpResponse OperatorMetrics::render(const Controller& controller, bool leader, const std::string& lease) {
+  refresh(controller.queue(), leader, lease);
+  std::vector<prometheus::MetricFamily> families = registry_.Collect();
+  for (prometheus::MetricFamily& family : fleet_metrics(fleet_of(controller, leader))) {
+    families.push_back(std::move(family));
+  }
+  return common::metrics_response(Joined(std::move(families)));
 }
 
 void OperatorMetrics::refresh(const kube::WorkQueue& queue, bool leader, const std::string& lease) {

@@ -2,7 +2,8 @@
 """Writes helm/millrace/dashboards/*.json, Grafana's dashboards; with --check only says whether they are up to date.
 
 A dashboard is a list of rows of panels; a panel is a title, a unit of Grafana and its queries with their legends. Series of
-agents carry the labels namespace, deployment and pod, as docs/metrics.md has them scraped.
+agents carry the labels namespace, deployment and pod, as docs/metrics.md has them scraped; those of the operator are taken
+as the max over operators, for the moment when the leader changes (docs/operator-metrics.md).
 """
 import json
 import pathlib
@@ -12,9 +13,19 @@ FOLDER = pathlib.Path(__file__).resolve().parent.parent / "helm/millrace/dashboa
 WIDTH = 24
 HEIGHT = 8
 
-# What a panel shows of one deployment: series of its agents.
+# What a panel shows of one deployment: series of the operator, and of its agents.
 OURS = 'namespace=~"$namespace",deployment=~"$deployment"'
 RANGE = "[$__rate_interval]"
+
+
+def told(name, labels=""):
+    """A value that the operator tells of each deployment."""
+    by = "namespace, deployment" + "".join(f", {label}" for label in labels.split())
+    return f"max by ({by}) (millrace_{name}{{{OURS}}})"
+
+
+def condition(kind):
+    return f'max by (namespace, deployment) (millrace_deployment_condition{{{OURS},type="{kind}"}})'
 
 
 def rate(name, by="namespace, deployment", labels=""):
@@ -42,6 +53,22 @@ STEP = ("Time of a step", "s", [
      f" / (sum by (pod) (rate(millrace_engine_steps_total{{{OURS}}}{RANGE})) > 0)", POD)])
 
 FLEET = [
+    [("Deployments", "none", [
+        ("count(max by (namespace, deployment) (millrace_deployment_replicas_desired))", "all"),
+        ('sum(max by (namespace, deployment) (millrace_deployment_condition{type="Ready"}) == bool 1)', "ready"),
+        ('sum(max by (namespace, deployment) (millrace_deployment_condition{type="Available"}) == bool 0)', "not available"),
+        ('sum(max by (namespace, deployment) (millrace_deployment_condition{type="Stalled"}) == bool 1)', "stalled")]),
+     ("Groups", "none", [
+         ("sum(max by (namespace, deployment) (millrace_deployment_replicas_desired))", "wanted"),
+         ("sum(max by (namespace, deployment) (millrace_deployment_replicas))", "exist"),
+         ("sum(max by (namespace, deployment) (millrace_deployment_replicas_routable))", "take traffic")]),
+     ("Silence of watches", "s", [("max by (kind) (millrace_watch_silence_seconds)", "{{kind}}")])],
+    [("Reconciles per second", "none", [
+        (f'sum by (result) (rate(controller_runtime_reconcile_total{{controller="modeldeployment"}}{RANGE}))', "{{result}}")]),
+     ("Time of a reconcile", "s", [
+         (f'histogram_quantile({q}, sum by (le) (rate(controller_runtime_reconcile_time_seconds_bucket'
+          f'{{controller="modeldeployment"}}{RANGE})))', f"p{int(q * 100)}") for q in (0.5, 0.99)]),
+     ("Versions of operators", "none", [("count by (version) (millrace_operator_build_info)", "{{version}}")])],
     [("Tokens per second", "none", [
         (f"sum by (model_name) (rate(vllm:generation_tokens_total{RANGE}))", "{{model_name}} generated"),
         (f"sum by (model_name) (rate(vllm:prompt_tokens_total{RANGE}))", "{{model_name}} prompts")]),
@@ -66,6 +93,14 @@ FLEET = [
 ]
 
 SERVING = [
+    [("Groups", "none", [(told("deployment_replicas_desired"), "wanted"), (told("deployment_replicas_ready"), "ready"),
+                         (told("deployment_replicas_routable"), "take traffic")]),
+     ("Groups by state", "none", [
+         (f"sum by (state) (max by (namespace, deployment, state, zone) (millrace_deployment_groups{{{OURS}}}))", "{{state}}")]),
+     ("Autoscaler", "none", [(told("deployment_autoscale_replicas_desired"), "decided"),
+                             (told("deployment_autoscale_replicas_candidate"), "asked for by the load"),
+                             (told("deployment_autoscale_replicas_minimum"), "minimum"),
+                             (told("deployment_autoscale_replicas_maximum"), "maximum")])],
     [("Time to first token", "s", quantiles("vllm:time_to_first_token_seconds")), BETWEEN_TOKENS,
      ("Time of a request", "s", quantiles("vllm:e2e_request_latency_seconds"))],
     [("Where the time goes", "s", [
@@ -86,12 +121,29 @@ SERVING = [
 ]
 
 EXPERTS = [
+    [("Busiest rank over mean rank, last move", "none", [
+         (told("deployment_expert_imbalance_before"), "without the move"),
+         (told("deployment_expert_imbalance_after"), "with the move")]),
+     ("Balanced (1), not (0), not known (-1)", "none", [(condition("ExpertsBalanced"), DEPLOYMENT)])],
+    [("Bytes of experts moved per second", "Bps", [(rate("millrace_deployment_expert_bytes_moved_total"), DEPLOYMENT)]),
+     ("Moves taken back", "none", [(told("deployment_expert_placements_reverted_total"), DEPLOYMENT)])],
+    [("Since the last move", "s", [
+        ("time() - " + told("deployment_expert_last_move_timestamp_seconds"), DEPLOYMENT)])],
     [("Busiest expert over mean expert", "none", [(f"millrace_expert_load_imbalance{{{OURS}}}", POD)]),
      ("Placement in force", "none", [(f"millrace_expert_placement_number{{{OURS}}}", POD)])],
     [BETWEEN_TOKENS, STEP, TOKENS],
 ]
 
 FAILOVER = [
+    [("State of zones", "none", [("max by (zone, state) (millrace_zone_state) == 1", "{{zone}} {{state}}")]),
+     ("Groups that take traffic, by zone", "none", [
+         (f'sum by (zone) (max by (namespace, deployment, state, zone) (millrace_deployment_groups{{{OURS},state="Routable"}}))',
+          "{{zone}}")]),
+     ("Groups missing", "none", [
+         (told("deployment_replicas_desired") + " - " + told("deployment_replicas_routable"), DEPLOYMENT)])],
+    [("Available", "none", [(condition("Available"), DEPLOYMENT)]),
+     ("Changes of zones in an hour", "none", [
+         ('sum by (zone) (changes(millrace_zone_state{state="Healthy"}[1h]))', "{{zone}}")])],
     [("Agents by phase", "none", [(f"sum by (phase) (millrace_agent_phase{{{OURS}}})", "{{phase}}")]),
      ("Generation of groups", "none", [(f"millrace_group_generation{{{OURS}}}", POD)]),
      ("Weights loaded", "percentunit", [(f"millrace_load_progress{{{OURS}}}", POD)])],
@@ -101,11 +153,42 @@ FAILOVER = [
      TOKENS],
 ]
 
+ROLLOUT = [
+    [("In progress", "none", [(condition("Progressing"), DEPLOYMENT)]),
+     ("Groups of the new revision", "none", [(told("deployment_replicas_updated"), "new, " + DEPLOYMENT),
+                                             (told("deployment_replicas"), "all, " + DEPLOYMENT)]),
+     ("Groups that take traffic", "none", [(told("deployment_replicas_routable"), DEPLOYMENT),
+                                           (told("deployment_replicas_desired"), "wanted, " + DEPLOYMENT)])],
+    [("Revision", "none", [(told("deployment_rollout_revision"), DEPLOYMENT)]),
+     ("Canary groups", "none", [(told("deployment_canary_groups"), DEPLOYMENT)]),
+     ("Paused, rolled back", "none", [(told("deployment_rollout_paused"), "paused, " + DEPLOYMENT),
+                                      (condition("RollbackActive"), "rolled back, " + DEPLOYMENT)])],
+    [("Groups by state", "none", [
+        (f"sum by (state) (max by (namespace, deployment, state, zone) (millrace_deployment_groups{{{OURS}}}))", "{{state}}")]),
+     ("Changes not taken up yet", "none", [(told("deployment_generation_lag"), DEPLOYMENT)]),
+     ("Sequences that end with an error per second", "none", [
+         (rate("vllm:request_success_total", labels=',finished_reason="error"'), DEPLOYMENT)])],
+]
+
+COST = [
+    [("Cost per hour", "none", [(told("deployment_cost_per_hour"), DEPLOYMENT)]),
+     ("Cost of a million tokens", "none", [
+         ("1e6 * " + rate("millrace_deployment_cost_total") + " / (" + rate("millrace_deployment_generated_tokens_total") +
+          " > 0)", "now, " + DEPLOYMENT),
+         (told("deployment_cost_per_million_tokens"), "since the operator leads, " + DEPLOYMENT)]),
+     ("Cost so far", "none", [(told("deployment_cost_total"), DEPLOYMENT)])],
+    [("Replica-hours so far", "none", [(told("deployment_replica_hours_total"), DEPLOYMENT)]),
+     ("Tokens per second", "none", [(rate("millrace_deployment_generated_tokens_total"), DEPLOYMENT)]),
+     ("Price of a group for an hour", "none", [(told("deployment_price_per_replica_hour"), DEPLOYMENT)])],
+]
+
 DASHBOARDS = {
     "fleet": ("Millrace / Fleet", FLEET),
     "deployment": ("Millrace / Deployment", SERVING),
     "experts": ("Millrace / Experts", EXPERTS),
     "failover": ("Millrace / Failover", FAILOVER),
+    "rollout": ("Millrace / Rollouts", ROLLOUT),
+    "cost": ("Millrace / Cost", COST),
 }
 SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 
@@ -119,7 +202,7 @@ def panel(number, position, title, unit, queries):
     targets = [{"refId": chr(ord("A") + i), "datasource": SOURCE, "expr": expr, "legendFormat": legend}
                for i, (expr, legend) in enumerate(queries)]
     return {"id": number, "type": "timeseries", "title": title, "datasource": SOURCE, "gridPos": position,
-            "fieldConfig": {"defaults": {"unit": unit, "min": 0}, "overrides": []},
+            "fieldConfig": {"defaults": {"unit": unit, **({} if "-1" in title else {"min": 0})}, "overrides": []},
             "options": {"legend": {"displayMode": "list", "placement": "bottom"}, "tooltip": {"mode": "multi"}},
             "targets": targets}
 

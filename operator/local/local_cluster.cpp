@@ -33,6 +33,8 @@ LocalCluster::LocalCluster(LocalClusterOptions options) : work_folder_(options.n
   ControllerOptions controller;
   controller.workers = options.workers;
   controller.reconciler.agent_image = kLocalImage;
+  controller.queue_observer = options.queue_observer;
+  controller.observer = options.observer;
   controller_ = std::make_unique<Controller>(cluster_, agents_.all(), controller);
   controller_->start();
 }

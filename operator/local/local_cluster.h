@@ -21,6 +21,9 @@ struct LocalClusterOptions {
   NodeOptions node;
   std::vector<std::string> zones{"a", "b", "c"};  // pretended
   int workers = 2;
+  // Feed the operator's metrics; borrowed, may be null.
+  kube::QueueObserver* queue_observer = nullptr;
+  ReconcileObserver* observer = nullptr;
 };
 
 class LocalCluster {
@@ -32,6 +35,7 @@ class LocalCluster {
   LocalCluster& operator=(const LocalCluster&) = delete;
 
   kube::Client& client() { return cluster_; }
+  const Controller& controller() const { return *controller_; }
   const std::filesystem::path& work_folder() const { return work_folder_; }
 
   // Opens address:port in front of the deployment's Service; the cluster keeps it open. Returns the port.

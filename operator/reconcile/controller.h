@@ -56,6 +56,9 @@ class Controller {
 
   const kube::WorkQueue& queue() const { return queue_; }
   const std::vector<std::unique_ptr<kube::Informer>>& informers() const { return informers_; }
+  ZoneHealths zones() const { return zones_->health(); }
+  // What a pod's agent last said. Not after stop().
+  std::optional<AgentEvidence> evidence(const std::string& pod_uid) const { return prober_->evidence(pod_uid); }
 
  private:
   void watch(const kube::ResourceKind& kind, const std::string& ns);

@@ -7,6 +7,7 @@
 #include "common/log.h"
 #include "operator/api/labels.h"
 #include "operator/kube/timestamp.h"
+#include "operator/plan/cost.h"
 #include "operator/plan/revision.h"
 #include "operator/reconcile/api_key.h"
 #include "operator/reconcile/compare.h"
@@ -66,6 +67,14 @@ std::vector<std::int32_t> nodes_of_expert_ranks(const Spec& spec, const GroupVie
     if (known == names.end()) names.push_back(pod->node);
   }
   return nodes;
+}
+
+CostRecord cost_of(const StatusInput& input, const Json& recorded, TimePoint now) {
+  std::optional<double> price;
+  if (input.spec.autoscaling) price = input.spec.autoscaling->cost_per_replica_hour;
+  const std::optional<CostRecord> before = read_cost(recorded);
+  if (!input.problems.empty() && before) price = before->price;  // what was refused says nothing
+  return next_cost(before, groups_that_cost(input.observed.groups), price, now);
 }
 
 }  // namespace
@@ -348,9 +357,14 @@ void Reconciler::balance_experts(const Parent& parent, const Outcome& outcome, c
 }
 
 void Reconciler::write_status(const kube::Object& object, const StatusInput& input) {
-  const Json status = status_of(input, object.at("/status"), options_.now());
-  if (same_status(status, object.at("/status"))) return;
+  const Json& before = object.at("/status");
+  Json status = status_of(input, before, options_.now());
+  const Json recorded = object.at("/status/cost");
+  const CostRecord cost = cost_of(input, recorded, options_.now());
+  if (!recorded.is_null()) status["cost"] = recorded;
+  if (same_rate(recorded, cost) && same_status(status, before)) return;
   tell_zones(object, status);
+  status["cost"] = cost_json(cost);  // totals go on with every other change, never for their own sake
   kube::Object wanted(kube::kModelDeployment, object.key());
   // Not of a later version, still less of another object of the name: whatever it was that changed leads to a new look.
   wanted.json()["metadata"]["resourceVersion"] = object.resource_version();

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Every query of every dashboard returns data.
 
-A Prometheus of the distribution scrapes the agents of `millrace up` with the tiny model (one group of four ranks) and an
-operator that finds no API server; requests are sent until each query of the chart's
+A Prometheus of the distribution scrapes `millrace up` with the tiny model (one group of four ranks, experts that move,
+autoscaling) and an operator of its own that finds no API server; requests are sent until each query of the chart's
 dashboards, with the variables as Grafana fills them in, returns at least one number. Also: helm ships them as they are.
 Exit status 77: skipped, with the reason.
 """
@@ -40,6 +40,8 @@ spec:
   devices: {resource: cpu, perPod: 2}
   resources: {requests: {cpu: 100m, memory: 256Mi}, limits: {memory: 1Gi}}
   engine: {maxNumSeqs: 16, memory: 128Mi, threads: 1}
+  experts: {intervalSeconds: 2, minImprovement: 1}
+  autoscaling: {minReplicas: 1, maxReplicas: 1, costPerReplicaHour: 3600}
 """
 UNREACHABLE = """
 apiVersion: v1
@@ -119,8 +121,9 @@ def agents_of(parent):
     return sorted(found)
 
 
-def prometheus_config(operator_port, agents):
-    jobs = [{"job_name": "operator", "static_configs": [{"targets": [f"127.0.0.1:{operator_port}"]}]}]
+def prometheus_config(up_port, operator_port, agents):
+    jobs = [{"job_name": "operator", "honor_labels": True,
+             "static_configs": [{"targets": [f"127.0.0.1:{port}" for port in (up_port, operator_port)]}]}]
     for address, token, index in agents:
         labels = {"namespace": "default", "deployment": "tiny-moe", "pod": f"tiny-moe-{index}"}
         jobs.append({"job_name": f"agent-{index}", "authorization": {"credentials_file": token},
@@ -150,7 +153,7 @@ def has_data(prometheus, expression):
 
 
 def ask(port, stop):
-    message = {"role": "user", "content": "7 7 7 7 7 7 7 7 7 7 7 7 7 7 7 7"}
+    message = {"role": "user", "content": "7 7 7 7 7 7 7 7 7 7 7 7 7 7 7 7"}  # goes to few experts
     while not stop.is_set():
         try:
             fetch(f"http://127.0.0.1:{port}/v1/chat/completions",
@@ -178,12 +181,13 @@ def run(arguments, folder, programs):
     (folder / "kubeconfig").write_text(UNREACHABLE)
     operator_port, prometheus_port = free_port(), free_port()
     up = start("up", [arguments.millrace, "up", "-f", folder / "up.yaml", "--models-dir", MODEL.parent, "--no-ask", "--port",
-                      "0"])
+                      "0", "--metrics-port", "0"])
     start("operator", [arguments.operator, "--kubeconfig", folder / "kubeconfig", "--leader-election-namespace", "default",
                        "--metrics-address", f"127.0.0.1:{operator_port}", "--health-address", f"127.0.0.1:{free_port()}"])
     until(lambda: "serves at http://" in up.output(), "millrace up")
     port = int(re.search(r"serves at http://127\.0\.0\.1:(\d+)", up.output())[1])
-    config = prometheus_config(operator_port, agents_of(up.process.pid))
+    up_port = int(re.search(r"http://127\.0\.0\.1:(\d+)/metrics", up.output())[1])
+    config = prometheus_config(up_port, operator_port, agents_of(up.process.pid))
     (folder / "prometheus.yaml").write_text(config)
     start("prometheus", [tool("prometheus-tools.sh", "prometheus"), f"--config.file={folder}/prometheus.yaml",
                          f"--storage.tsdb.path={folder}/data", f"--web.listen-address=127.0.0.1:{prometheus_port}"])

@@ -1,0 +1,84 @@
+#include "operator/plan/cost.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+
+#include "operator/api/quantity.h"
+#include "operator/kube/object.h"
+#include "operator/kube/timestamp.h"
+
+namespace millrace::controller {
+namespace {
+
+using kube::Json;
+
+// Numbers that are not whole are strings, as quantities are.
+std::string decimal(double value) {
+  std::array<char, 48> text{};
+  std::snprintf(text.data(), text.size(), "%.4f", value);
+  return text.data();
+}
+
+TimePoint whole_second(TimePoint time) {
+  return std::chrono::floor<std::chrono::seconds>(time);
+}
+
+}  // namespace
+
+std::optional<CostRecord> read_cost(const Json& json) {
+  const kube::Object view(json);
+  const auto since = kube::parse_timestamp(view.string_at("/since"));
+  const auto as_of = kube::parse_timestamp(view.string_at("/asOf"));
+  const auto groups = view.int_at("/groups");
+  const auto hours = quantity_of(view.at("/replicaHours"));
+  if (!since || !as_of || !groups || !hours) return std::nullopt;
+  return CostRecord{*since,
+                    *as_of,
+                    static_cast<std::int32_t>(*groups),
+                    quantity_of(view.at("/pricePerReplicaHour")),
+                    *hours,
+                    quantity_of(view.at("/total"))};
+}
+
+Json cost_json(const CostRecord& record) {
+  Json json = {{"since", kube::format_time(record.since)},
+               {"asOf", kube::format_time(record.as_of)},
+               {"groups", record.groups},
+               {"replicaHours", decimal(record.replica_hours)}};
+  if (record.price) json["pricePerReplicaHour"] = decimal(*record.price);
+  if (record.total) json["total"] = decimal(*record.total);
+  return json;
+}
+
+std::int32_t groups_that_cost(const std::vector<GroupView>& groups) {
+  const auto costs = [](const GroupView& group) { return group_state(group) != GroupState::kUnscheduled; };
+  return static_cast<std::int32_t>(std::count_if(groups.begin(), groups.end(), costs));
+}
+
+bool same_rate(const Json& recorded, const CostRecord& next) {
+  const kube::Object before(recorded), after(cost_json(next));
+  return before.int_at("/groups") == next.groups &&
+         before.at("/pricePerReplicaHour") == after.at("/pricePerReplicaHour");
+}
+
+CostRecord carried_on(CostRecord record, TimePoint now) {
+  const TimePoint until = std::max(whole_second(now), record.as_of);  // clocks of operators may differ
+  const double hours = std::chrono::duration<double, std::ratio<3600>>(until - record.as_of).count() * record.groups;
+  record.as_of = until;
+  record.replica_hours += hours;
+  if (record.price) record.total = record.total.value_or(0) + hours * *record.price;
+  return record;
+}
+
+CostRecord next_cost(const std::optional<CostRecord>& before, std::int32_t groups, std::optional<double> price,
+                     TimePoint now) {
+  CostRecord record;
+  record.since = record.as_of = whole_second(now);
+  if (before) record = carried_on(*before, now);
+  record.groups = groups;
+  record.price = price;
+  return record;
+}
+
+}  // namespace millrace::controller
