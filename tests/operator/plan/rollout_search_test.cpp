@@ -163,8 +163,8 @@ State carry_out(State state, const RolloutPlan& plan) {
 // The plan's steps are independent: any of them alone must be as safe as all together.
 std::vector<State> single_steps(const State& state, const RolloutPlan& plan) {
   std::vector<State> result;
-  for (const Retirement& retirement : plan.retire) result.push_back(carry_out(state, {{}, {retirement}}));
-  for (const NewGroup& group : plan.create) result.push_back(carry_out(state, {{group}, {}}));
+  for (const Retirement& retirement : plan.retire) result.push_back(carry_out(state, {{}, {retirement}, {}}));
+  for (const NewGroup& group : plan.create) result.push_back(carry_out(state, {{group}, {}, {}}));
   return result;
 }
 
