@@ -6,6 +6,7 @@
 
 #include "common/error.h"
 #include "common/log.h"
+#include "common/stop.h"
 #include "operator/api/labels.h"
 #include "operator/reconcile/observe.h"
 #include "operator/resources/controller_revision.h"
@@ -15,7 +16,7 @@ namespace {
 
 using kube::Priority;
 
-constexpr std::chrono::milliseconds kWaitForLeadership{500};
+constexpr std::chrono::milliseconds kLookForLeadership{100};
 constexpr std::chrono::milliseconds kLookAtZones{500};
 constexpr std::chrono::milliseconds kResync{std::chrono::hours(10)};
 
@@ -154,7 +155,16 @@ void Controller::work(std::stop_token stop) {
     while (!stop.stop_requested() && !informer->wait_synced(std::chrono::milliseconds(500))) {
     }
   }
-  while (const std::optional<kube::ObjectKey> key = queue_.get(stop)) {
+  // Keys stay where they are in the queue until this process may write, so that edits overtake resyncs then, too.
+  const auto lead = [&] {
+    while (!options_.may_write()) {
+      if (!common::sleep_unless_stopped(kLookForLeadership, stop)) return false;
+    }
+    return true;
+  };
+  while (lead()) {
+    const std::optional<kube::ObjectKey> key = queue_.get(stop);
+    if (!key) return;
     reconcile(*key);
     queue_.done(*key);
   }
@@ -162,7 +172,7 @@ void Controller::work(std::stop_token stop) {
 
 // The one place where what ends a reconcile is caught: counted, logged, tried again after a while.
 void Controller::reconcile(const kube::ObjectKey& key) {
-  if (!options_.may_write()) return queue_.add_after(key, kWaitForLeadership);
+  if (!options_.may_write()) return queue_.add(key, Priority::kLow);  // leadership was lost meanwhile
   const auto begin = std::chrono::steady_clock::now();
   if (options_.observer != nullptr) options_.observer->started();
   std::string_view result = "success";
