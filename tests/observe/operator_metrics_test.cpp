@@ -127,8 +127,8 @@ TEST(OperatorMetrics, TellOfDeploymentsWhereTheOperatorLeads) {
   kube::Object object(kube::kModelDeployment, {"ml", "chat"});
   object.json()["spec"] = chat()["spec"];
   cluster.create(kube::kModelDeployment, object);
-  HttpAgentClient agents;
-  Controller controller(cluster, agents, {});
+  HttpAgentClients agents;
+  Controller controller(cluster, agents.all(), {});
   for (const auto& informer : controller.informers()) ASSERT_TRUE(informer->wait_synced(std::chrono::seconds(60)));
   OperatorMetrics metrics(3, "1.2");
   const std::string leader = metrics.render(controller, true, "lease").body;
@@ -145,8 +145,8 @@ TEST(OperatorMetrics, TellOfDeploymentsWhereTheOperatorLeads) {
 
 TEST(OperatorMetrics, AreAllListedInTheDocs) {
   local::MemoryCluster cluster;
-  HttpAgentClient agents;
-  Controller controller(cluster, agents, {});
+  HttpAgentClients agents;
+  Controller controller(cluster, agents.all(), {});
   OperatorMetrics metrics(1, "1");
   metrics.request_done("GET", "host", 200, std::chrono::seconds(1));
   metrics.started();

@@ -72,7 +72,7 @@ TEST_F(ManyDeployments, AUsersEditOvertakesAThousandQueuedResyncs) {
   HttpAgentClients others;
   Controller controller(cluster_, {agents_, others.experts, others.prompts}, options_);
   controller.start();
-  ASSERT_TRUE(eventually([&] { return controller.synced() && controller.queue().depth() == kCount; }));
+  ASSERT_TRUE(eventually([&] { return controller.synced() && controller.queue().depth() == std::size_t{kCount}; }));
   const std::string version =
       cluster_.patch(kube::kModelDeployment, key(kCount - 1), {{"spec", {{"replicas", 7}}}}).resource_version();
   const kube::Informer& deployments = *controller.informers().front();
@@ -86,7 +86,7 @@ TEST_F(ManyDeployments, AStandbyLeavesKeysInTheirPlaces) {
   HttpAgentClients others;
   Controller controller(cluster_, {agents_, others.experts, others.prompts}, options_);
   controller.start();
-  ASSERT_TRUE(eventually([&] { return controller.synced() && controller.queue().depth() == kCount; }));
+  ASSERT_TRUE(eventually([&] { return controller.synced() && controller.queue().depth() == std::size_t{kCount}; }));
   EXPECT_EQ(controller.queue().delayed(), 0U);
   EXPECT_EQ(told(), 0);
   leads_ = true;

@@ -180,6 +180,19 @@ void CrashWorld::run_pods() {
   }
 }
 
+// By the pod, not by the name of its group, which a later group may bear.
+bool CrashWorld::is_told_to_drain(const std::string& uid) const {
+  for (const auto& [key, groups] : world.probe.watched) {
+    for (const ProbeGroup& group : groups) {
+      if (!group.drain) continue;
+      for (const ProbePod& pod : group.pods) {
+        if (pod.uid == uid) return true;
+      }
+    }
+  }
+  return false;
+}
+
 // An agent that was told to drain does so whoever asks later, and has something to finish for a while.
 void CrashWorld::run_agents() {
   constexpr int kBusy = 2;
@@ -192,9 +205,11 @@ void CrashWorld::run_agents() {
       continue;
     }
     common::AgentStatus& status = known->second.status;
-    if (status.phase == common::AgentPhase::kDraining || told_.contains(pod.uid())) {
+    if (is_told_to_drain(pod.uid())) told_.try_emplace(pod.uid(), 0);
+    status.phase = common::AgentPhase::kServing;
+    if (const auto told = told_.find(pod.uid()); told != told_.end()) {
       status.phase = common::AgentPhase::kDraining;
-      status.in_flight = ++told_[pod.uid()] <= kBusy ? 1 : 0;
+      status.in_flight = ++told->second <= kBusy ? 1 : 0;
     }
     if (!sound_revision.empty() && pod.label(kRevisionLabel) != sound_revision) {
       status.phase = common::AgentPhase::kFailed;

@@ -68,6 +68,7 @@ class CrashWorld {
 
   void start_operator();
   bool is_silent(const kube::Object& pod) const;
+  bool is_told_to_drain(const std::string& uid) const;
   void run_pods();
   void run_agents();
   const ClusterReader& reader() const;
