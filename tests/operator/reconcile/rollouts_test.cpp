@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <thread>
+
 #include "operator/resources/controller_revision.h"
 #include "tests/operator/reconcile/fake_prompts.h"
 #include "tests/operator/reconcile/world.h"
@@ -231,14 +233,17 @@ TEST(Rollouts, ACanaryThatFailsAGoldenPromptIsRolledBackByItself) {
   const std::string first = current(world);
   const Json golden = {{"prompt", "What is 3 + 4?"}, {"expect", "7"}};
   world.apply(spec_of(2, "two", {{"rollout", {{"canary", {{"goldenPrompts", Json::array({golden})}}}}}}));
-  while (prompts.calls() < 2) {
-    ASSERT_LT(world.now, *kube::parse_timestamp("2026-01-02T12:10:00Z"));
+  for (int i = 0; i < 120; ++i) {  // the groups serve and are warm
     world.reconcile();
     world.run_pods();
     world.run_agents();
     world.now += std::chrono::seconds(1);
-    // The exam runs on a thread of its own; it has begun once the groups are warm.
-    if (world.now > *kube::parse_timestamp("2026-01-02T12:05:00Z")) ASSERT_TRUE(prompts.wait_for_calls(2));
+  }
+  const std::string asked = world.deployment().string_at("/status/updateRevision");
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  while (!examiner.answers(world.key, asked)) {  // the exam runs on a thread of its own
+    ASSERT_LT(std::chrono::steady_clock::now(), deadline);
+    std::this_thread::yield();
   }
   ASSERT_TRUE(world.settle(200));
   EXPECT_EQ(world.condition("RollbackActive"), "True");
