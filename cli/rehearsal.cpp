@@ -48,11 +48,11 @@ class Stage {
     std::map<std::string, int> zones;
     for (const controller::NodeView& node : observed_.nodes) zones[node.zone] = 0;
     for (const GroupView& group : observed_.groups) ++zones[group.zone];
-    std::string text =
-        std::to_string(observed_.groups.size()) + " of " + std::to_string(input_.spec.replicas) + " groups serve:";
+    std::string text = "  " + std::to_string(observed_.groups.size()) + " of " + std::to_string(input_.spec.replicas) +
+                       " groups serve:";
     for (const auto& [zone, groups] : zones) text += " " + zone + " " + std::to_string(groups);
     for (const auto& [zone, groups] : waiting_) text += "; " + std::to_string(groups) + " wait for zone " + zone;
-    return text;
+    return text + "\n";
   }
 
  private:
@@ -122,13 +122,14 @@ std::string rehearse_failure(const RehearsalInput& input, const std::string& zon
   Stage stage(input);
   stage.play();
   const std::string soak = std::to_string(input.spec.failover.failback_after_seconds);
-  std::string text = "Before:\n  " + stage.summary() + "\n";
+  std::string text = "Before:\n" + stage.summary();
   stage.set(zone, ZoneState::kFailed, "it is rehearsed");
-  text += "If zone " + zone + " fails:\n" + told(stage.play()) + "  " + stage.summary() + "\n";
+  text += "If zone " + zone + " fails:\n" + told(stage.play());
+  text += stage.summary();
   stage.pass(std::chrono::hours(1));
   stage.set(zone, ZoneState::kHealthy, "it is rehearsed");
-  text += "When it is well again (each move after " + soak + " s of calm):\n" + told(stage.play()) + "  " +
-          stage.summary() + "\n";
+  text += "When it is well again (each move after " + soak + " s of calm):\n" + told(stage.play());
+  text += stage.summary();
   return text;
 }
 

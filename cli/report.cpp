@@ -18,10 +18,10 @@ constexpr const char* kTail = "tailLines=5000&limitBytes=1000000";
 
 // ":8001"; the proxy knows numbers only.
 std::string port_named(const Object& pod, const std::string& name) {
-  for (const Json& container : pod.at("/spec/containers")) {
-    for (const Json& port : Object(container).at("/ports")) {
-      const Object view(port);
-      if (view.string_at("/name") == name) return ":" + std::to_string(view.int_at("/containerPort").value_or(0));
+  for (const Json& item : pod.at("/spec/containers")) {
+    const Object container(item);
+    for (const Json& port : container.at("/ports")) {
+      if (port.value("name", "") == name) return ":" + std::to_string(port.value("containerPort", 0));
     }
   }
   return "";
