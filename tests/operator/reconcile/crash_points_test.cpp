@@ -102,8 +102,6 @@ std::vector<Workflow> workflows() {
   const Json experts = {{"parallelism", {{"tensor", 2}, {"expert", 2}}},
                         {"devices", {{"perPod", 2}}},
                         {"experts", {{"intervalSeconds", 4}}}};
-  const Json at_once = {{"stabilizationWindowSeconds", 0}};
-  const Json load = {{"autoscaling", {{"maxReplicas", 3}, {"behavior", {{"scaleDown", at_once}}}}}};
   const Json canary = with_rollout({{"canary", {{"readySeconds", 20}, {"durationSeconds", 20}}}});
   return {
       {"Create", [](CrashWorld&) {}, {{0, apply(spec_of(2, wide))}}, 12, 2, 0, serves(2)},
@@ -134,13 +132,6 @@ std::vector<Workflow> workflows() {
        3,
        2,
        [](CrashWorld& life) { return serves(2)(life) && life.world.condition("RollbackActive") == "True"; }},
-      {"Autoscaling",
-       running(spec_of(1, load)),
-       {{0, [](CrashWorld& life) { life.queue = 30; }}, {20, [](CrashWorld& life) { life.queue = 0; }}},
-       120,
-       3,
-       1,
-       serves(1)},
       {"ExpertMove",
        running(spec_of(1, experts), 3),
        {},

@@ -14,10 +14,20 @@ const ExpertPolicy kExperts{std::chrono::seconds(4), 0.05, 0};
 
 // Differs from life to life.
 bool is_incidental(const std::string& key) {
-  static const std::set<std::string> kKeys{
-      "uid",      "resourceVersion",    "creationTimestamp",  "generation",        "observedGeneration",
-      "podIP",    "lastTransitionTime", kCompletedAnnotation, kRetiringAnnotation, "token",
-      "decidedAt"};
+  static const std::set<std::string> kKeys{"uid",
+                                           "resourceVersion",
+                                           "creationTimestamp",
+                                           "generation",
+                                           "observedGeneration",
+                                           "podIP",
+                                           "lastTransitionTime",
+                                           kCompletedAnnotation,
+                                           kRetiringAnnotation,
+                                           "token",
+                                           "decidedAt",
+                                           "since",
+                                           "asOf",
+                                           "replicaHours"};
   return kKeys.contains(key);
 }
 

@@ -2,8 +2,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <thread>
-
 #include "operator/resources/controller_revision.h"
 #include "tests/operator/reconcile/fake_prompts.h"
 #include "tests/operator/reconcile/world.h"
@@ -233,20 +231,16 @@ TEST(Rollouts, ACanaryThatFailsAGoldenPromptIsRolledBackByItself) {
   const std::string first = current(world);
   const Json golden = {{"prompt", "What is 3 + 4?"}, {"expect", "7"}};
   world.apply(spec_of(2, "two", {{"rollout", {{"canary", {{"goldenPrompts", Json::array({golden})}}}}}}));
-  for (int i = 0; i < 120; ++i) {  // the groups serve and are warm
+  // The exam runs on a thread of its own; until it has ended the canary waits, however fast time passes.
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  while (world.condition("RollbackActive") != "True") {
+    ASSERT_LT(std::chrono::steady_clock::now(), deadline);
     world.reconcile();
     world.run_pods();
     world.run_agents();
     world.now += std::chrono::seconds(1);
   }
-  const std::string asked = world.deployment().string_at("/status/updateRevision");
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
-  while (!examiner.answers(world.key, asked)) {  // the exam runs on a thread of its own
-    ASSERT_LT(std::chrono::steady_clock::now(), deadline);
-    std::this_thread::yield();
-  }
   ASSERT_TRUE(world.settle(200));
-  EXPECT_EQ(world.condition("RollbackActive"), "True");
   EXPECT_THAT(world.deployment().at("/status/conditions").dump(), HasSubstr("it answers \\\"8\\\""));
   EXPECT_EQ(pods_by_revision(world), (std::map<std::string, int>{{first, 2}}));
 }
