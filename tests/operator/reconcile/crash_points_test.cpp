@@ -175,7 +175,7 @@ class CrashPoints : public ::testing::TestWithParam<Workflow> {
       EXPECT_LE(life.groups(), flow.most_groups) << "round " << round;
       EXPECT_GE(life.serving(), flow.least_serving) << "round " << round;
       const bool quiet = life.world.cluster.version() == before && act == flow.acts.end();
-      if (quiet && life.picture() == wanted) return wanted;
+      if (quiet && flow.arrived(life) && life.picture() == wanted) return wanted;
     }
     return life.picture();
   }
