@@ -4,26 +4,18 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
-#include <regex>
 #include <set>
 
 #include "tests/agent/api_fixture.h"
 #include "tests/paths.h"
+#include "tests/support/matches.h"
 
 namespace millrace::agent {
 namespace {
 
 using namespace std::chrono_literals;
 using Names = std::set<std::string>;
-
-Names matches(const std::string& text, const std::string& pattern) {
-  const std::regex regex(pattern, std::regex::ECMAScript | std::regex::multiline);
-  Names found;
-  for (auto it = std::sregex_iterator(text.begin(), text.end(), regex); it != std::sregex_iterator(); ++it) {
-    found.insert((*it)[1]);
-  }
-  return found;
-}
+using test::matches;
 
 // An agent that has served and refused, so that every family has a series.
 MetricsSnapshot busy_snapshot() {

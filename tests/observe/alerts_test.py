@@ -9,7 +9,6 @@ Exit status 77: skipped, with the reason.
 import argparse
 import pathlib
 import re
-import socket
 import subprocess
 import sys
 import tempfile
@@ -17,8 +16,8 @@ import time
 import urllib.error
 import urllib.request
 
-HERE = pathlib.Path(__file__).resolve().parent
-ROOT = HERE.parent.parent
+from observe_tools import HERE, ROOT, UNREACHABLE, free_port, operator_command, skip, tool
+
 RUNBOOKS = ROOT / "docs/runbooks"
 SECTIONS = ["Meaning", "Look", "Act", "Silence"]
 SUFFIXES = ("_bucket", "_sum", "_count")
@@ -26,17 +25,7 @@ SUFFIXES = ("_bucket", "_sum", "_count")
 try:
     import yaml
 except ImportError:
-    print("python3-yaml is absent: run scripts/packages.sh test")
-    sys.exit(77)
-
-UNREACHABLE = """
-apiVersion: v1
-kind: Config
-current-context: none
-contexts: [{name: none, context: {cluster: none, user: none}}]
-clusters: [{name: none, cluster: {server: "http://127.0.0.1:1"}}]
-users: [{name: none, user: {}}]
-"""
+    skip("python3-yaml is absent: run scripts/packages.sh test")
 
 failures = []
 
@@ -44,14 +33,6 @@ failures = []
 def check(holds, message):
     if not holds:
         failures.append(message)
-
-
-def program(script, name):
-    found = subprocess.run([ROOT / "scripts" / script, "--find", name], capture_output=True, text=True)
-    if found.returncode != 0:
-        print(f"{name} is absent: run scripts/{script}")
-        sys.exit(77)
-    return found.stdout.strip()
 
 
 def rendered_rules(helm, *values):
@@ -65,12 +46,6 @@ def rendered_rules(helm, *values):
 
 def listed_in(page):
     return set(re.findall(r"^\| `([a-z_:]+)` \|", (ROOT / "docs" / page).read_text(), re.MULTILINE))
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def scrape_until(port, process, wanted, limit=60):
@@ -94,8 +69,7 @@ def served_by_operator(operator):
         kubeconfig = pathlib.Path(folder) / "kubeconfig"
         kubeconfig.write_text(UNREACHABLE)
         port = free_port()
-        with subprocess.Popen([operator, "--kubeconfig", kubeconfig, "--leader-election-namespace", "default",
-                               "--metrics-address", f"127.0.0.1:{port}", "--health-address", f"127.0.0.1:{free_port()}"],
+        with subprocess.Popen(operator_command(operator, kubeconfig, port),
                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
             try:
                 text = scrape_until(port, process, "# TYPE rest_client_requests_total ")
@@ -190,8 +164,8 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--operator", required=True)
     arguments = parser.parse_args()
-    helm = program("cluster-tools.sh", "helm")
-    promtool = program("prometheus-tools.sh", "promtool")
+    helm = tool("cluster-tools.sh", "helm")
+    promtool = tool("prometheus-tools.sh", "promtool")
     spec = rendered_rules(helm, "--set", ",".join(
         f"prometheusRule.thresholds.{name}={value}"  # a day takes long to play
         for name, value in {"versionsFor": "1h", "pausedFor": "1h", "costPerHour": 50, "costPerMillionTokens": 10}.items()))

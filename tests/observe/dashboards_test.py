@@ -14,7 +14,6 @@ import os
 import pathlib
 import re
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -24,8 +23,8 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-HERE = pathlib.Path(__file__).resolve().parent
-ROOT = HERE.parent.parent
+from observe_tools import ROOT, UNREACHABLE, free_port, operator_command, skip, tool
+
 MODEL = ROOT / "examples/models/tiny-moe"
 LIMIT = 200  # seconds; much more than it takes
 
@@ -43,30 +42,6 @@ spec:
   experts: {intervalSeconds: 2, minImprovement: 1}
   autoscaling: {minReplicas: 1, maxReplicas: 1, costPerReplicaHour: 3600}
 """
-UNREACHABLE = """
-apiVersion: v1
-kind: Config
-current-context: none
-contexts: [{name: none, context: {cluster: none, user: none}}]
-clusters: [{name: none, cluster: {server: "http://127.0.0.1:1"}}]
-users: [{name: none, user: {}}]
-"""
-
-
-def skip(reason):
-    print(f"skipped: {reason}")
-    sys.exit(77)
-
-
-def tool(script, name):
-    found = subprocess.run([ROOT / "scripts" / script, "--find", name], capture_output=True, text=True)
-    return found.stdout.strip() if found.returncode == 0 else skip(f"{name} is absent: run scripts/{script}")
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def fetch(url, body=None, timeout=30):
@@ -149,9 +124,7 @@ def filled_in(expression):
 def has_data(prometheus, expression):
     url = f"{prometheus}/api/v1/query?" + urllib.parse.urlencode({"query": filled_in(expression)})
     result = json.loads(fetch(url))["data"]["result"]
-    # A quantile of a time in which nothing happened is NaN: an operator at rest reconciles nothing.
-    may_be_quiet = expression.startswith("histogram_quantile(")
-    return any(may_be_quiet or not math.isnan(float(sample["value"][1])) for sample in result)
+    return any(not math.isnan(float(sample["value"][1])) for sample in result)
 
 
 def ask(port, stop):
@@ -184,17 +157,20 @@ def run(arguments, folder, programs):
     operator_port, prometheus_port = free_port(), free_port()
     up = start("up", [arguments.millrace, "up", "-f", folder / "up.yaml", "--models-dir", MODEL.parent, "--no-ask", "--port",
                       "0", "--metrics-port", "0"])
-    start("operator", [arguments.operator, "--kubeconfig", folder / "kubeconfig", "--leader-election-namespace", "default",
-                       "--metrics-address", f"127.0.0.1:{operator_port}", "--health-address", f"127.0.0.1:{free_port()}"])
-    until(lambda: "serves at http://" in up.output(), "millrace up")
-    port = int(re.search(r"serves at http://127\.0\.0\.1:(\d+)", up.output())[1])
+    start("operator", operator_command(arguments.operator, folder / "kubeconfig", operator_port))
+    until(lambda: "/metrics" in up.output(), "the metrics of millrace up")
     up_port = int(re.search(r"http://127\.0\.0\.1:(\d+)/metrics", up.output())[1])
-    config = prometheus_config(up_port, operator_port, agents_of(up.process.pid))
-    (folder / "prometheus.yaml").write_text(config)
-    start("prometheus", [tool("prometheus-tools.sh", "prometheus"), f"--config.file={folder}/prometheus.yaml",
-                         f"--storage.tsdb.path={folder}/data", f"--web.listen-address=127.0.0.1:{prometheus_port}"])
+    # Before the deployment serves: once it does, its operator may have nothing more to reconcile.
+    config = folder / "prometheus.yaml"
+    config.write_text(prometheus_config(up_port, operator_port, []))
+    scraper = start("prometheus", [tool("prometheus-tools.sh", "prometheus"), f"--config.file={config}",
+                                   f"--storage.tsdb.path={folder}/data", f"--web.listen-address=127.0.0.1:{prometheus_port}"])
     prometheus = f"http://127.0.0.1:{prometheus_port}"
     until(lambda: fetch(f"{prometheus}/-/ready"), "Prometheus")
+    until(lambda: "serves at http://" in up.output(), "millrace up")
+    port = int(re.search(r"serves at http://127\.0\.0\.1:(\d+)", up.output())[1])
+    config.write_text(prometheus_config(up_port, operator_port, agents_of(up.process.pid)))
+    scraper.process.send_signal(signal.SIGHUP)  # reads its configuration again
     stop = threading.Event()
     with concurrent.futures.ThreadPoolExecutor(2) as clients:
         asking = [clients.submit(ask, port, stop) for _ in range(2)]

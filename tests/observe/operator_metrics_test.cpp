@@ -4,14 +4,13 @@
 #include <prometheus/text_serializer.h>
 
 #include <fstream>
-#include <regex>
-#include <set>
 
 #include "operator/fleet_metrics.h"
 #include "operator/kube/timestamp.h"
 #include "operator/local/memory_cluster.h"
 #include "operator/metrics.h"
 #include "tests/paths.h"
+#include "tests/support/matches.h"
 
 namespace millrace::controller {
 namespace {
@@ -19,16 +18,7 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 using Json = kube::Json;
-using Names = std::set<std::string>;
-
-Names matches(const std::string& text, const std::string& pattern) {
-  const std::regex regex(pattern, std::regex::ECMAScript | std::regex::multiline);
-  Names found;
-  for (auto it = std::sregex_iterator(text.begin(), text.end(), regex); it != std::sregex_iterator(); ++it) {
-    found.insert((*it)[1]);
-  }
-  return found;
-}
+using test::matches;
 
 std::string text_of(const FleetView& fleet) {
   return prometheus::TextSerializer().Serialize(fleet_metrics(fleet));

@@ -22,6 +22,15 @@ inline GroupFacts facts(const std::string& revision, int index, bool routable, c
   return group;
 }
 
+// A large node of the zone.
+inline NodeView node_in(const std::string& zone) {
+  NodeView node;
+  node.name = "n-" + zone;
+  node.zone = zone;
+  node.allocatable = {{"cpu", "64"}};
+  return node;
+}
+
 inline AgentEvidence evidence(common::AgentPhase phase, std::int64_t in_flight = 0) {
   AgentEvidence result;
   result.answered = true;

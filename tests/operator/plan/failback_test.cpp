@@ -16,20 +16,13 @@ using std::chrono::seconds;
 using testing::GroupBuilder;
 using ::testing::HasSubstr;
 using testing::kNow;
-
-NodeView node(const std::string& zone) {
-  NodeView view;
-  view.name = "n-" + zone;
-  view.zone = zone;
-  view.allocatable = {{"cpu", "64"}};
-  return view;
-}
+using testing::node_in;
 
 // Groups have served for five minutes, zones have been well for ten.
 class Failback : public ::testing::Test {
  protected:
   Failback() {
-    input.nodes = {node("a"), node("b"), node("c")};
+    input.nodes = {node_in("a"), node_in("b"), node_in("c")};
     for (const char* zone : {"a", "b", "c"}) state(zone, ZoneState::kHealthy);
   }
 

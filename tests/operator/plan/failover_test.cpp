@@ -12,14 +12,7 @@ using std::chrono::seconds;
 using testing::GroupBuilder;
 using ::testing::HasSubstr;
 using testing::kNow;
-
-NodeView node(const std::string& zone) {
-  NodeView view;
-  view.name = "n-" + zone;
-  view.zone = zone;
-  view.allocatable = {{"cpu", "64"}};
-  return view;
-}
+using testing::node_in;
 
 class Failover : public ::testing::Test {
  protected:
@@ -35,7 +28,7 @@ class Failover : public ::testing::Test {
   void silence(int index) { observed.groups[static_cast<std::size_t>(index)].pods[0].evidence->age = seconds(60); }
 
   Spec spec;
-  Observed observed{{}, {node("a"), node("b"), node("c")}, {}};
+  Observed observed{{}, {node_in("a"), node_in("b"), node_in("c")}, {}};
 };
 
 TEST_F(Failover, AZoneInDoubtLosesTrafficAndKeepsItsGroups) {
