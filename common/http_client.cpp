@@ -7,6 +7,7 @@
 #include <boost/beast/http.hpp>
 
 #include "common/error.h"
+#include "common/http_tls.h"
 
 namespace millrace::common {
 namespace {
@@ -31,8 +32,11 @@ class Connection {
       });
     });
     run([&](auto done) {
-      stream_.async_connect(endpoints, [done](error_code ec, const tcp::endpoint&) { done(ec); });
+      net::async_connect(stream_.socket(), endpoints, [done](error_code ec, const tcp::endpoint&) { done(ec); });
     });
+    if (!call_.tls) return;
+    call_.tls->prepare(stream_, call_.host);
+    run([&](auto done) { stream_.tls()->async_handshake(net::ssl::stream_base::client, done); });
   }
 
   void send() {
@@ -113,17 +117,19 @@ class Connection {
       fail(Code::kDeadlineExceeded, "no answer within " + std::to_string(call_.timeout.count()) + " ms");
     }
     if (result == http::error::body_limit) fail(Code::kResourceExhausted, "the answer is too large");
+    if (result.category() == net::error::get_ssl_category())
+      fail(Code::kUnavailable, tls_failure(*stream_.tls(), result));
     if (result) fail(Code::kUnavailable, result.message());
   }
 
   [[noreturn]] void fail(Code code, const std::string& what) const {
-    throw Error(code,
-                call_.method + " http://" + call_.host + ":" + std::to_string(call_.port) + call_.target + ": " + what);
+    throw Error(code, call_.method + (call_.tls ? " https://" : " http://") + call_.host + ":" +
+                          std::to_string(call_.port) + call_.target + ": " + what);
   }
 
   const HttpCall& call_;
   net::io_context context_;
-  boost::beast::tcp_stream stream_;
+  HttpStream stream_;
   boost::beast::flat_buffer buffer_;
   http::response_parser<http::buffer_body> parser_;
   std::chrono::steady_clock::time_point deadline_ = std::chrono::steady_clock::now() + call_.timeout;

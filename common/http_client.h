@@ -1,14 +1,16 @@
-// A small blocking HTTP/1.1 client for one exchange at a time: the operator's prober, the command line, tests. No TLS.
+// A small blocking HTTP/1.1 client for one exchange at a time: the operator's prober, the command line, tests.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <stop_token>
 #include <string>
 #include <string_view>
 
 #include "common/http.h"
+#include "common/tls.h"
 
 namespace millrace::common {
 
@@ -23,10 +25,12 @@ struct HttpCall {
   // For the whole exchange; of a streamed answer, up to its head and then between two pieces.
   std::chrono::milliseconds timeout{10'000};
   std::uint64_t max_body_bytes = 64 << 20;
-  std::stop_token stop = {};  // ends the call at once, but for the look-up of a name
+  std::stop_token stop = {};                  // ends the call at once, but for the look-up of a name
+  std::shared_ptr<const TlsClient> tls = {};  // https, when there is one; shared by many calls
 };
 
-// The answer, whatever its status. Throws kUnavailable (cannot connect, the peer hung up or does not speak HTTP),
+// The answer, whatever its status. Throws kUnavailable (cannot connect, the peer hung up, is not to be trusted or does
+// not speak HTTP),
 // kDeadlineExceeded, kCancelled (stopped), kResourceExhausted (the answer is too large). Messages name host and port.
 HttpResponse http_call(const HttpCall& call);
 

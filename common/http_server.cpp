@@ -16,6 +16,7 @@
 
 #include "common/error.h"
 #include "common/http_session.h"
+#include "common/http_tls.h"
 #include "common/log.h"
 
 namespace millrace::common {
@@ -48,6 +49,7 @@ class HttpServer::Impl {
   void for_each_session(void (HttpSession::*action)());
 
   const HttpService service_;
+  std::optional<TlsCertificate> certificate_;  // of a port with TLS; on the acceptor's strand
   std::uint16_t port_ = 0;
 
   mutable std::mutex mutex_;
@@ -73,6 +75,7 @@ HttpServer::Impl::Impl(HttpServerOptions options, HttpHandler handler)
     throw Error(Code::kInvalidArgument,
                 "listen address is \"" + service_.options.address + "\"; expected a numeric address such as 127.0.0.1");
   }
+  if (service_.options.tls) certificate_.emplace(*service_.options.tls);
   const tcp::endpoint endpoint(address, service_.options.port);
   acceptor_.open(endpoint.protocol(), ec);
   if (!ec) acceptor_.set_option(net::socket_base::reuse_address(true), ec);
@@ -123,7 +126,8 @@ std::shared_ptr<HttpSession> HttpServer::Impl::admit(tcp::socket& socket, const 
   if (stopping_ || sessions_.size() >= service_.options.max_connections) return nullptr;
   const std::uint64_t id = next_session_++;
   // Forgotten after it is destroyed, so that stop() outlasts its socket.
-  std::shared_ptr<HttpSession> session(new HttpSession(service_, std::move(socket), strand),
+  std::shared_ptr<TlsContext> tls = certificate_ ? certificate_->context() : nullptr;
+  std::shared_ptr<HttpSession> session(new HttpSession(service_, std::move(socket), strand, std::move(tls)),
                                        [this, id](HttpSession* ended) {
                                          delete ended;
                                          forget(id);
@@ -132,8 +136,9 @@ std::shared_ptr<HttpSession> HttpServer::Impl::admit(tcp::socket& socket, const 
   return session;
 }
 
-// Best effort, without waiting: this is the path of overload.
+// Best effort, without waiting: this is the path of overload. Nothing is said where it would take a handshake.
 void HttpServer::Impl::refuse(tcp::socket socket) const {
+  if (certificate_) return;
   const HttpResponse response = service_.error(503, "too many connections");
   const std::string bytes = format_http_head(response, HttpFraming::kLength, false) + response.body;
   error_code ignored;

@@ -23,18 +23,32 @@ HttpResponse HttpService::error(int status, const std::string& message) const {
   return {.status = status, .body = message + "\n", .content_type = "text/plain"};
 }
 
-HttpSession::HttpSession(const HttpService& service, tcp::socket socket, HttpStrand strand)
+HttpSession::HttpSession(const HttpService& service, tcp::socket socket, HttpStrand strand,
+                         std::shared_ptr<TlsContext> tls)
     : service_(service),
       strand_(std::move(strand)),
-      socket_(std::move(socket)),
+      tls_(std::move(tls)),
+      stream_(std::move(socket)),
       buffer_(service.options.max_header_bytes + (64 << 10)),
       read_deadline_(strand_),
       write_deadline_(strand_) {}
 
 void HttpSession::start() {
   ErrorCode ignored;
-  socket_.set_option(tcp::no_delay(true), ignored);
-  wait_for_request();
+  stream_.socket().set_option(tcp::no_delay(true), ignored);
+  tls_ ? shake_hands() : wait_for_request();
+}
+
+// Whatever goes wrong ends the connection: there is no way to say it.
+void HttpSession::shake_hands() {
+  read_deadline_.set(service_.options.header_timeout, shared_from_this(), &HttpSession::close);
+  const auto done = [self = shared_from_this()](const ErrorCode& ec) {
+    if (self->state_ == State::kClosed) return;
+    if (!ec) return self->wait_for_request();
+    log_debug("no TLS connection", {{"error", ec.message()}});
+    self->close();
+  };
+  stream_.use_tls(*tls_).async_handshake(boost::asio::ssl::stream_base::server, done);
 }
 
 void HttpSession::wait_for_request() {
@@ -49,7 +63,7 @@ void HttpSession::wait_for_request() {
 void HttpSession::read_some() {
   if (reading_ || state_ == State::kClosed) return;
   reading_ = true;
-  socket_.async_read_some(buffer_.prepare(4096), [self = shared_from_this()](const ErrorCode& ec, std::size_t size) {
+  stream_.async_read_some(buffer_.prepare(4096), [self = shared_from_this()](const ErrorCode& ec, std::size_t size) {
     self->reading_ = false;
     self->on_read(ec, size);
   });
@@ -58,7 +72,7 @@ void HttpSession::read_some() {
 void HttpSession::on_read(const ErrorCode& ec, std::size_t size) {
   if (state_ == State::kClosed) return;
   if (ec) return close();
-  if (state_ == State::kLinger) return discard_input();
+  if (state_ == State::kLinger) return half_closed_ ? discard_input() : void();
   buffer_.commit(size);
   if (state_ == State::kIdle) read_header();
 }
@@ -69,7 +83,7 @@ void HttpSession::read_header() {
   parser_->header_limit(service_.options.max_header_bytes);
   parser_->body_limit(service_.options.max_body_bytes);
   read_deadline_.set(service_.options.header_timeout, shared_from_this(), &HttpSession::on_request_timeout);
-  http::async_read_header(socket_, buffer_, *parser_, [self = shared_from_this()](const ErrorCode& ec, std::size_t) {
+  http::async_read_header(stream_, buffer_, *parser_, [self = shared_from_this()](const ErrorCode& ec, std::size_t) {
     if (self->accept_read(ec)) self->on_header();
   });
 }
@@ -86,7 +100,7 @@ void HttpSession::on_header() {
 }
 
 void HttpSession::read_body() {
-  http::async_read(socket_, buffer_, *parser_, [self = shared_from_this()](const ErrorCode& ec, std::size_t) {
+  http::async_read(stream_, buffer_, *parser_, [self = shared_from_this()](const ErrorCode& ec, std::size_t) {
     if (self->accept_read(ec)) self->dispatch();
   });
 }
@@ -106,7 +120,7 @@ bool HttpSession::accept_read(const ErrorCode& ec) {
 void HttpSession::on_request_timeout() {
   state_ = State::kAnswer;
   ErrorCode ignored;
-  socket_.cancel(ignored);
+  stream_.socket().cancel(ignored);
   refuse({408, "the request did not arrive in time"});
 }
 
@@ -187,7 +201,7 @@ void HttpSession::write(std::string bytes, void (HttpSession::*next)()) {
   writing_ = true;
   output_ = std::move(bytes);
   write_deadline_.set(service_.options.write_timeout, shared_from_this(), &HttpSession::close);
-  net::async_write(socket_, net::buffer(output_), [self = shared_from_this(), next](const ErrorCode& ec, std::size_t) {
+  net::async_write(stream_, net::buffer(output_), [self = shared_from_this(), next](const ErrorCode& ec, std::size_t) {
     self->writing_ = false;
     if (self->state_ == State::kClosed) return;
     self->write_deadline_.clear();
@@ -201,25 +215,34 @@ void HttpSession::write(std::string bytes, void (HttpSession::*next)()) {
 void HttpSession::finish() {
   if (state_ == State::kClosed) return;
   state_ = State::kLinger;
-  ErrorCode ignored;
-  socket_.shutdown(tcp::socket::shutdown_send, ignored);
   read_deadline_.set(kHttpLinger, shared_from_this(), &HttpSession::close);
+  if (stream_.tls() == nullptr) return half_close();
+  stream_.tls()->async_shutdown([self = shared_from_this()](const ErrorCode&) {
+    if (self->state_ != State::kClosed) self->half_close();
+  });
+}
+
+void HttpSession::half_close() {
+  half_closed_ = true;
+  ErrorCode ignored;
+  stream_.socket().shutdown(tcp::socket::shutdown_send, ignored);
   if (!reading_) discard_input();
 }
 
-// Into a buffer of its own: a parser's cancelled read may still refer to the other.
+// Into a buffer of its own: a parser's cancelled read may still refer to the other. Past TLS, which has ended.
 void HttpSession::discard_input() {
-  socket_.async_read_some(net::buffer(discarded_), [self = shared_from_this()](const ErrorCode& ec, std::size_t size) {
-    if (self->state_ == State::kClosed) return;
-    self->lingered_ += size;
-    if (ec || self->lingered_ > kLingerBytes) return self->close();
-    self->discard_input();
-  });
+  stream_.socket().async_read_some(net::buffer(discarded_),
+                                   [self = shared_from_this()](const ErrorCode& ec, std::size_t size) {
+                                     if (self->state_ == State::kClosed) return;
+                                     self->lingered_ += size;
+                                     if (ec || self->lingered_ > kLingerBytes) return self->close();
+                                     self->discard_input();
+                                   });
 }
 
 void HttpSession::stop() {
   closing_ = true;
-  if (state_ == State::kIdle) close();
+  if (state_ == State::kIdle || state_ == State::kHandshake) close();
 }
 
 void HttpSession::close() {
@@ -228,7 +251,7 @@ void HttpSession::close() {
   read_deadline_.clear();
   write_deadline_.clear();
   ErrorCode ignored;
-  socket_.close(ignored);
+  stream_.socket().close(ignored);
   if (exchange_) exchange_->client_gone();
   exchange_.reset();
 }

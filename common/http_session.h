@@ -2,7 +2,6 @@
 #pragma once
 
 #include <array>
-#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <cstddef>
@@ -14,6 +13,8 @@
 #include "common/http_exchange.h"
 #include "common/http_request_parser.h"
 #include "common/http_server.h"
+#include "common/http_stream.h"
+#include "common/http_tls.h"
 
 namespace millrace::common {
 
@@ -33,7 +34,9 @@ struct HttpService {
 // service outlives it.
 class HttpSession : public std::enable_shared_from_this<HttpSession> {
  public:
-  HttpSession(const HttpService& service, boost::asio::ip::tcp::socket socket, HttpStrand strand);
+  // `tls` is null on a port without TLS.
+  HttpSession(const HttpService& service, HttpStream::Socket socket, HttpStrand strand,
+              std::shared_ptr<TlsContext> tls);
 
   // Has the method called on the strand. Any thread.
   void post(void (HttpSession::*action)()) {
@@ -46,9 +49,10 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
 
  private:
   using ErrorCode = boost::system::error_code;
-  enum class State { kIdle, kRequest, kAnswer, kLinger, kClosed };
+  enum class State { kHandshake, kIdle, kRequest, kAnswer, kLinger, kClosed };
 
-  // Between requests.
+  // Before and between requests.
+  void shake_hands();
   void wait_for_request();
   void read_some();
   void on_read(const ErrorCode& ec, std::size_t size);
@@ -71,20 +75,23 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
 
   // The end.
   void finish();
+  void half_close();
   void discard_input();
 
   const HttpService& service_;
   HttpStrand strand_;
-  boost::asio::ip::tcp::socket socket_;
+  std::shared_ptr<TlsContext> tls_;
+  HttpStream stream_;
   boost::beast::flat_buffer buffer_;
   std::optional<HttpRequestParser> parser_;
   HttpDeadline read_deadline_;
   HttpDeadline write_deadline_;
   std::shared_ptr<HttpExchange> exchange_;  // with the writer of a deferred answer
   std::string output_;
-  State state_ = State::kIdle;
+  State state_ = State::kHandshake;
   std::array<char, 4096> discarded_{};
   std::size_t lingered_ = 0;
+  bool half_closed_ = false;
   bool reading_ = false;
   bool writing_ = false;
   bool keep_alive_ = false;

@@ -7,11 +7,15 @@
 
 namespace millrace::common {
 
-std::string read_secret_file(const std::filesystem::path& path) {
-  std::string text = read_file(path, "secret file");
+std::string trimmed(std::string_view text) {
   constexpr std::string_view kSpace = " \t\r\n";
-  text.erase(text.find_last_not_of(kSpace) + 1);
-  text.erase(0, std::min(text.find_first_not_of(kSpace), text.size()));
+  text = text.substr(0, text.find_last_not_of(kSpace) + 1);
+  text.remove_prefix(std::min(text.find_first_not_of(kSpace), text.size()));
+  return std::string(text);
+}
+
+std::string read_secret_file(const std::filesystem::path& path) {
+  std::string text = trimmed(read_file(path, "secret file"));
   if (text.empty()) throw Error(Code::kInvalidArgument, "the secret file " + path.string() + " is empty");
   return text;
 }
