@@ -48,7 +48,7 @@ void put_octal(std::array<char, N>& field, std::uint64_t value) {
 void put_path(Header& header, const std::string& path) {
   if (path.size() <= kName) return put(header.name, path);
   const std::size_t slash = path.find('/', path.size() - kName - 1);
-  if (slash == std::string::npos || slash > kPrefix) {
+  if (slash > kPrefix) {  // or there is none
     throw Error(Code::kInvalidArgument, "the path " + path + " is too long for a tar archive");
   }
   put(header.prefix, path.substr(0, slash));

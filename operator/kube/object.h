@@ -27,7 +27,7 @@ struct ObjectKey {
   std::string ns;
   std::string name;
 
-  auto operator<=>(const ObjectKey&) const = default;
+  auto operator<=>(const ObjectKey&) const = default;  // NOLINT(modernize-use-nullptr): misfires on the 0 inside
 };
 
 std::string to_string(const ObjectKey& key);  // "ns/name", or "name" when cluster-scoped

@@ -32,7 +32,8 @@ class Relief {
         shape_(layer.shape()),
         target_(target),
         was_on_(static_cast<std::size_t>(shape_.ranks) * static_cast<std::size_t>(shape_.experts)),
-        partners_(static_cast<std::size_t>(shape_.ranks)) {
+        partners_(static_cast<std::size_t>(shape_.ranks)),
+        other_shares_(static_cast<std::size_t>(shape_.slots_per_rank)) {
     for (std::int32_t slot = 0; slot < shape_.slots(); ++slot) {
       was_on_[index(layer_.rank_of(slot), origin[static_cast<std::size_t>(slot)])] = 1;
     }
@@ -72,28 +73,46 @@ class Relief {
     }
   }
 
-  // The innermost loops of all: what cannot win is left as early as possible.
+  // The innermost loops of all: what cannot win is left as early as possible. A step that takes `difference` from the
+  // busiest rank relieves it by no more than the difference, and by no more than what then still parts the two ranks.
   void try_partner(std::int32_t rank) {
-    const double room = work_ * (1 - kLeastGain) - layer_.work(rank);
+    const double gap = work_ - layer_.work(rank);
+    if (std::min(gap / 2, work_ - target_) * 2 < best_.value) return;
+    const double room = gap - work_ * kLeastGain;
     const bool local = shape_.node(rank) == shape_.node(busy_);
     const std::int32_t mine = busy_ * shape_.slots_per_rank;
     const std::int32_t theirs = rank * shape_.slots_per_rank;
+    for (std::int32_t i = 0; i < shape_.slots_per_rank; ++i) {
+      other_shares_[static_cast<std::size_t>(i)] = layer_.share(layer_.expert_in(theirs + i));
+    }
     for (std::int32_t slot = mine; slot < mine + shape_.slots_per_rank; ++slot) {
       const std::int32_t expert = layer_.expert_in(slot);
       const double share = layer_.share(expert);
       const bool fetched = was_on_[index(rank, expert)] == 0;
       const double most = fetched ? 1 : 2;  // value of a unit of relief
-      for (std::int32_t other = theirs; other < theirs + shape_.slots_per_rank; ++other) {
-        const double difference = share - layer_.share(layer_.expert_in(other));
+      if (greatest_relief(share, gap) * most < best_.value) continue;
+      for (std::int32_t i = 0; i < shape_.slots_per_rank; ++i) {
+        const double difference = share - other_shares_[static_cast<std::size_t>(i)];
         if (difference <= 0 || difference >= room) continue;
         const double peak = std::max(work_ - difference, layer_.work(rank) + difference);
         const double relief = work_ - std::max(peak, target_);
         if (relief * most < best_.value) continue;
+        const std::int32_t other = theirs + i;
         const int fetches = int{fetched} + int{was_on_[index(busy_, layer_.expert_in(other))] == 0};
         const Step step{slot, other, fetches == 0 ? 2 * relief : relief / fetches, local, peak};
         if (better(step, best_)) best_ = step;
       }
     }
+  }
+
+  // Of the exchanges of this share for one of the partner's. Without a branch: which of them wins cannot be predicted.
+  double greatest_relief(double share, double gap) const {
+    double greatest = 0.0;
+    for (const double other : other_shares_) {
+      const double difference = share - other;
+      greatest = std::max(greatest, std::min(difference, gap - difference));
+    }
+    return std::min(greatest, work_ - target_);
   }
 
   std::size_t index(std::int32_t rank, std::int32_t expert) const {
@@ -112,6 +131,7 @@ class Relief {
   std::vector<char> was_on_;  // (ranks, experts): the rank holds the expert in the placement in force
   std::vector<std::int32_t> partners_;
   std::size_t used_ = 0;
+  std::vector<double> other_shares_;  // of the partner's slots
   std::int32_t busy_ = 0;
   double work_ = 0.0;  // of busy_
   Step best_;
@@ -140,13 +160,18 @@ std::vector<std::int32_t> replicate(const ExpertShape& shape, const std::vector<
 // The replicas of all experts, the greatest share first.
 std::vector<std::pair<double, std::int32_t>> pieces_of(const ExpertShape& shape, const std::vector<double>& load) {
   const std::vector<std::int32_t> replicas = replicate(shape, load);
-  std::vector<std::pair<double, std::int32_t>> pieces;  // share, expert
-  pieces.reserve(static_cast<std::size_t>(shape.slots()));
+  std::vector<std::pair<double, std::int32_t>> shares;  // share, expert
+  shares.reserve(load.size());
   for (std::size_t expert = 0; expert < load.size(); ++expert) {
-    const std::pair piece{load[expert] / replicas[expert], static_cast<std::int32_t>(expert)};
-    pieces.insert(pieces.end(), static_cast<std::size_t>(replicas[expert]), piece);
+    shares.push_back({load[expert] / replicas[expert], static_cast<std::int32_t>(expert)});
   }
-  std::sort(pieces.begin(), pieces.end(), std::greater<>());
+  std::sort(shares.begin(), shares.end(), std::greater<>());
+  std::vector<std::pair<double, std::int32_t>> pieces;
+  pieces.reserve(static_cast<std::size_t>(shape.slots()));
+  for (const auto& share : shares) {
+    for (std::int32_t left = replicas[static_cast<std::size_t>(share.second)]; left > 0; --left)
+      pieces.push_back(share);
+  }
   return pieces;
 }
 
@@ -201,37 +226,26 @@ void relieve(ExpertLayer& layer, const ExpertRow& origin, double target) {
 
 ExpertRow pack_anew(const ExpertShape& shape, const std::vector<double>& load) {
   using Bin = std::pair<double, std::int32_t>;  // work, rank
-  std::vector<Bin> open;                        // ranks with free slots, a heap with the least busy on top
+  std::vector<Bin> open;                        // ranks with free slots, the least busy first
   for (std::int32_t rank = 0; rank < shape.ranks; ++rank) open.push_back({0.0, rank});
   std::vector<std::int32_t> used(static_cast<std::size_t>(shape.ranks), 0);
   ExpertRow row(static_cast<std::size_t>(shape.slots()));
-  std::vector<Bin> passed;  // ranks that hold the expert already
   for (const auto& [share, expert] : pieces_of(shape, load)) {
-    const auto has = [&, expert = expert](std::int32_t rank) {
-      const auto begin = row.begin() + std::ptrdiff_t{rank} * shape.slots_per_rank;
-      const auto end = begin + used[static_cast<std::size_t>(rank)];
-      return std::find(begin, end, expert) != end;
+    const auto lacks = [&, expert = expert](const Bin& bin) {
+      const auto begin = row.begin() + std::ptrdiff_t{bin.second} * shape.slots_per_rank;
+      const auto end = begin + used[static_cast<std::size_t>(bin.second)];
+      return std::find(begin, end, expert) == end;
     };
-    passed.clear();
-    while (open.size() > 1 && has(open.front().second)) {
-      std::pop_heap(open.begin(), open.end(), std::greater<>());
-      passed.push_back(open.back());
-      open.pop_back();
-    }
-    std::pop_heap(open.begin(), open.end(), std::greater<>());
-    auto& [work, rank] = open.back();
-    std::int32_t& count = used[static_cast<std::size_t>(rank)];
-    row[static_cast<std::size_t>(rank * shape.slots_per_rank + count)] = expert;
-    work += share;
+    auto place = std::find_if(open.begin(), open.end() - 1, lacks);  // the last when all hold the expert already
+    const Bin bin{place->first + share, place->second};
+    std::int32_t& count = used[static_cast<std::size_t>(bin.second)];
+    row[static_cast<std::size_t>(bin.second * shape.slots_per_rank + count)] = expert;
     if (++count == shape.slots_per_rank) {
-      open.pop_back();
-    } else {
-      std::push_heap(open.begin(), open.end(), std::greater<>());
+      open.erase(place);
+      continue;
     }
-    for (const Bin& bin : passed) {
-      open.push_back(bin);
-      std::push_heap(open.begin(), open.end(), std::greater<>());
-    }
+    for (; place + 1 != open.end() && place[1] < bin; ++place) *place = place[1];
+    *place = bin;
   }
   return row;
 }

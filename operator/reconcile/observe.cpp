@@ -114,6 +114,7 @@ NodeView node_view(const kube::Object& node) {
 
 std::vector<NodeView> node_views(const std::vector<kube::ObjectPtr>& nodes) {
   std::vector<NodeView> views;
+  views.reserve(nodes.size());
   for (const kube::ObjectPtr& node : nodes) views.push_back(node_view(*node));
   return views;
 }

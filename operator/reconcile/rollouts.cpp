@@ -21,6 +21,7 @@ std::vector<kube::ObjectPtr> own_revisions(const ClusterReader& from, const Pare
 
 std::vector<RevisionRecord> records_of(const std::vector<kube::ObjectPtr>& revisions) {
   std::vector<RevisionRecord> records;
+  records.reserve(revisions.size());
   for (const kube::ObjectPtr& object : revisions) records.push_back(*revision_record(*object));
   return records;
 }

@@ -95,7 +95,8 @@ class PodBuilder {
   }
 
   static void put(Json& json, const char* key, const Json& value) {
-    if (!value.empty() && value != "") json[key] = value;
+    const bool no_text = value.is_string() && value.get_ref<const std::string&>().empty();
+    if (!value.empty() && !no_text) json[key] = value;
   }
 
   Json container() const {
