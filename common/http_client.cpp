@@ -23,6 +23,14 @@ class Connection {
   explicit Connection(const HttpCall& call) : call_(call), stream_(context_) {}
 
   void connect() {
+    error_code is_name;
+    const auto address = net::ip::make_address(call_.host, is_name);
+    if (!is_name) {  // looking a name up would cost a thread
+      run([&](auto done) {
+        stream_.async_connect(tcp::endpoint(address, call_.port), [done](error_code ec) { done(ec); });
+      });
+      return;
+    }
     tcp::resolver resolver(context_);
     tcp::resolver::results_type endpoints;
     run([&](auto done) {
