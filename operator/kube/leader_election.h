@@ -17,10 +17,11 @@
 
 namespace millrace::controller::kube {
 
+// A leader that dies is replaced within duration + 2.4 retry periods, one that leaves within 1.2.
 struct LeaseTimes {
-  std::chrono::milliseconds duration{15'000};        // others wait this long after the last renewal they saw
-  std::chrono::milliseconds renew_deadline{10'000};  // a leader that could not renew for this long stops leading
-  std::chrono::milliseconds retry_period{2'000};     // between attempts; a candidate's wait is up to 1.2 times longer
+  std::chrono::milliseconds duration{12'000};       // others wait this long after the last renewal they saw
+  std::chrono::milliseconds renew_deadline{8'000};  // a leader that could not renew for this long stops leading
+  std::chrono::milliseconds retry_period{1'500};    // between attempts; a candidate's wait is up to 1.2 times longer
 };
 
 // The Lease as stored, without its timestamps: they are written for people and never read.
