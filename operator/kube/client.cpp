@@ -3,13 +3,16 @@
 #include "operator/kube/client.h"
 
 #include <cpprest/http_client.h>
+#include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 #include <pplx/threadpool.h>
 
+#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ssl/context.hpp>
+#include <boost/asio/ssl/stream.hpp>
 #include <condition_variable>
 #include <mutex>
 
@@ -135,6 +138,30 @@ class TlsTrouble {
   std::string text_;
 };
 
+// A peer that vanished (its machine, or the network between) is found out though nothing is to be sent: after 5 s of
+// silence the kernel asks every 2 s, and gives up at the third question without an answer. A peer that is back, but
+// knows nothing of the connection, ends it at the first.
+void keep_alive(boost::asio::ip::tcp::socket& socket) {
+  const int socket_number = socket.native_handle();
+  const auto set = [&](int level, int option, int value) {
+    static_cast<void>(setsockopt(socket_number, level, option, &value, sizeof value));  // or it is as it was
+  };
+  set(SOL_SOCKET, SO_KEEPALIVE, 1);
+  set(IPPROTO_TCP, TCP_KEEPIDLE, 5);
+  set(IPPROTO_TCP, TCP_KEEPINTVL, 2);
+  set(IPPROTO_TCP, TCP_KEEPCNT, 3);
+}
+
+// The library hands sockets out before they are connected, and connects those that are open if the family is right.
+void prepare(boost::asio::ip::tcp::socket& socket, const std::string& host) {
+  boost::system::error_code error;
+  const auto address = boost::asio::ip::make_address(host, error);
+  if (!socket.is_open() && !error) {
+    socket.open(address.is_v4() ? boost::asio::ip::tcp::v4() : boost::asio::ip::tcp::v6(), error);
+  }
+  if (socket.is_open()) keep_alive(socket);  // of a host known by name only from the second request on
+}
+
 class CpprestTransport final : public Transport {
  public:
   CpprestTransport(const ClusterConfig& config, const ClientOptions& options)
@@ -178,6 +205,14 @@ class CpprestTransport final : public Transport {
     http::client::http_client_config config;
     config.set_timeout(std::max(options_.silence_limit, options_.request_limit) + std::chrono::seconds(30));
     config.set_validate_certificates(!config_.insecure_skip_tls_verify);
+    const web::uri server(config_.server);
+    config.set_nativehandle_options(
+        [host = server.host(), tls = server.scheme() == "https"](http::client::native_handle handle) {
+          using Socket = boost::asio::ip::tcp::socket;
+          prepare(tls ? static_cast<boost::asio::ssl::stream<Socket&>*>(handle)->next_layer()
+                      : *static_cast<Socket*>(handle),
+                  host);
+        });
     // Called for each new connection, so a rotated certificate is picked up.
     config.set_ssl_context_callback([ca = config_.ca_pem, insecure = config_.insecure_skip_tls_verify,
                                      credentials = credentials_,

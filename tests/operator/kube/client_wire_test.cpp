@@ -2,9 +2,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <condition_variable>
 #include <filesystem>
 #include <fstream>
+#include <sstream>
 #include <thread>
 
 #include "operator/kube/client.h"
@@ -200,6 +202,34 @@ TEST(ClientWatch, ReportsAConnectionCutInTheMiddleOfALine) {
   EXPECT_EQ(watched.outcome.end, WatchEnd::kFailed);
   EXPECT_EQ(watched.outcome.error->code(), Code::kUnavailable);
   EXPECT_THAT(watched.events, ::testing::ElementsAre("ADDED a 2"));
+}
+
+// Established connections to this port for which the kernel has a keep-alive timer.
+int kept_alive_connections(const std::string& port) {
+  std::ifstream table("/proc/net/tcp");
+  char wanted[8];
+  std::snprintf(wanted, sizeof wanted, ":%04X", std::stoi(port));
+  int count = 0;
+  for (std::string line; std::getline(table, line);) {
+    std::istringstream columns(line);
+    std::string number, local, remote, state, queues, timer;
+    columns >> number >> local >> remote >> state >> queues >> timer;
+    count += remote.ends_with(wanted) && state == "01" && timer.starts_with("02:") ? 1 : 0;
+  }
+  return count;
+}
+
+TEST(ClientWatch, LetsTheKernelFindOutThatAServerHasVanished) {
+  std::atomic<int> kept_alive = 0;
+  const ScriptedServer server([&](ScriptedConnection& connection, const ScriptedRequest& request, int) {
+    const std::string host = request.header("Host");
+    connection.begin_chunks();
+    connection.chunk(event_line("ADDED", "a", 2));
+    kept_alive = kept_alive_connections(host.substr(host.rfind(':') + 1));
+    connection.end_chunks();
+  });
+  client_of(server)->watch(kPod, {}, [](WatchEvent&&) {}, {});
+  EXPECT_EQ(kept_alive, 1);
 }
 
 TEST(ClientWatch, GivesUpAConnectionThatIsSilentLongerThanBookmarksAllow) {
