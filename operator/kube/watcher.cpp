@@ -1,5 +1,6 @@
 #include "operator/kube/watcher.h"
 
+#include <charconv>
 #include <utility>
 
 namespace millrace::controller::kube {
@@ -14,6 +15,21 @@ constexpr seconds kVeryShort{1};
 // After this many failed watches in a row the version itself is suspected.
 constexpr int kRelistAfter = 5;
 
+// Whatever kept a server away, its return is noticed within twice this: delays are stretched by up to as much again.
+constexpr milliseconds kLongestBackoff{4'000};
+
+std::uint64_t version_number(const Object& object) {
+  std::uint64_t number = 0;
+  const std::string version = object.resource_version();
+  std::from_chars(version.data(), version.data() + version.size(), number);
+  return number;  // 0: not one that can be compared
+}
+
+// Versions of one kind grow: an event that is older than what is known comes late, or once more.
+bool is_outdated(const Object& event, const ObjectPtr& known) {
+  return known && version_number(event) > 0 && version_number(event) < version_number(*known);
+}
+
 seconds random_timeout(std::mt19937& random) {
   return seconds(std::uniform_int_distribution<int>(300, 599)(random));
 }
@@ -25,7 +41,7 @@ bool worth_resuming(Code code) {
 
 }  // namespace
 
-ListWatch::ListWatch(std::uint32_t seed) : backoff_(seed), random_(seed) {}
+ListWatch::ListWatch(std::uint32_t seed) : backoff_(seed, {.limit = kLongestBackoff}), random_(seed) {}
 
 WatchStep ListWatch::listed(const std::string& resource_version, TimePoint) {
   version_ = resource_version;
@@ -164,7 +180,9 @@ WatchStep Informer::watch_once(ListWatch& machine, const WatchStep& step, const 
 
 void Informer::take(ListWatch& machine, WatchEvent&& event) {
   const std::string version = event.object.resource_version();
-  if (event.type == EventType::kDeleted) {
+  if (is_outdated(event.object, store_.get(event.object.key()))) {
+    // the store is ahead
+  } else if (event.type == EventType::kDeleted) {
     deliver(store_.remove(event.object.key()));
   } else if (event.type != EventType::kBookmark) {
     deliver(store_.put(std::move(event.object)));
