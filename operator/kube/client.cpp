@@ -139,9 +139,10 @@ class TlsTrouble {
 };
 
 // A peer that vanished (its machine, or the network between) is found out though nothing is to be sent: after 5 s of
-// silence the kernel asks every 2 s, and gives up at the third question without an answer. A peer that is back, but
-// knows nothing of the connection, ends it at the first.
-void keep_alive(boost::asio::ip::tcp::socket& socket) {
+// silence the kernel asks every 2 s, and gives up when nothing was acknowledged for 8 s. A peer that is back, but knows
+// nothing of the connection, ends it at the first question. Connecting is given up after 3 s: who tries anew is there
+// sooner than a kernel that doubles its delays.
+void notice_silence(boost::asio::ip::tcp::socket& socket) {
   const int socket_number = socket.native_handle();
   const auto set = [&](int level, int option, int value) {
     static_cast<void>(setsockopt(socket_number, level, option, &value, sizeof value));  // or it is as it was
@@ -150,6 +151,8 @@ void keep_alive(boost::asio::ip::tcp::socket& socket) {
   set(IPPROTO_TCP, TCP_KEEPIDLE, 5);
   set(IPPROTO_TCP, TCP_KEEPINTVL, 2);
   set(IPPROTO_TCP, TCP_KEEPCNT, 3);
+  set(IPPROTO_TCP, TCP_USER_TIMEOUT, 8000);
+  set(IPPROTO_TCP, TCP_SYNCNT, 1);
 }
 
 // The library hands sockets out before they are connected, and connects those that are open if the family is right.
@@ -159,7 +162,7 @@ void prepare(boost::asio::ip::tcp::socket& socket, const std::string& host) {
   if (!socket.is_open() && !error) {
     socket.open(address.is_v4() ? boost::asio::ip::tcp::v4() : boost::asio::ip::tcp::v6(), error);
   }
-  if (socket.is_open()) keep_alive(socket);  // of a host known by name only from the second request on
+  if (socket.is_open()) notice_silence(socket);  // of a host known by name only from the second request on
 }
 
 class CpprestTransport final : public Transport {

@@ -10,7 +10,6 @@ using common::Code;
 using std::chrono::milliseconds;
 using SteadyClock = std::chrono::steady_clock;
 
-constexpr double kJitter = 1.2;  // a candidate waits up to (1 + this) periods, as client-go does
 constexpr std::chrono::seconds kReleasedDuration{1};
 
 LeaseRecord record_of(const Object& lease) {
@@ -28,13 +27,13 @@ void check(const LeaderElectionOptions& options) {
   if (options.identity.empty() || options.lease.ns.empty() || options.lease.name.empty()) {
     throw common::Error(Code::kInvalidArgument, "leader election needs an identity and a lease's namespace and name");
   }
-  if (times.retry_period.count() <= 0 || times.renew_deadline <= times.retry_period * kJitter ||
+  if (times.retry_period.count() <= 0 || times.renew_deadline < 2 * times.retry_period ||
       times.duration <= times.renew_deadline) {
     throw common::Error(Code::kInvalidArgument,
                         "leader election times are " + std::to_string(times.duration.count()) + ", " +
                             std::to_string(times.renew_deadline.count()) + ", " +
                             std::to_string(times.retry_period.count()) +
-                            " ms; lease duration > renew deadline > 1.2 x retry period is required");
+                            " ms; lease duration > renew deadline >= 2 x retry period is required");
   }
 }
 
@@ -46,6 +45,11 @@ LeaseAction decide(const std::optional<LeaseRecord>& record, SteadyClock::time_p
   if (record->holder == identity) return LeaseAction::kRenew;
   if (record->holder.empty()) return LeaseAction::kTake;
   return now - observed_at >= record->duration ? LeaseAction::kTake : LeaseAction::kWait;
+}
+
+milliseconds candidate_pause(const LeaseTimes& times, std::mt19937& random) {
+  const std::int64_t period = times.retry_period.count();
+  return milliseconds(std::uniform_int_distribution<std::int64_t>(period / 2, period)(random));
 }
 
 ClientOptions client_options_for(const LeaseTimes& times, ClientOptions options) {
@@ -97,7 +101,8 @@ void LeaderElector::run(std::stop_token stop) {
       set_leading_until(std::nullopt);
       if (options_.on_lost) options_.on_lost();
     }
-    common::sleep_unless_stopped(pause(leading), stop);
+    common::sleep_unless_stopped(leading ? options_.times.retry_period : candidate_pause(options_.times, random_),
+                                 stop);
   }
   if (leading) release();
 }
@@ -185,13 +190,6 @@ void LeaderElector::release() {
 void LeaderElector::set_leading_until(std::optional<Clock::time_point> until) {
   const std::lock_guard lock(mutex_);
   leading_until_ = until;
-}
-
-milliseconds LeaderElector::pause(bool leading) {
-  const double period = static_cast<double>(options_.times.retry_period.count());
-  if (leading) return options_.times.retry_period;
-  return milliseconds(
-      static_cast<std::int64_t>(std::uniform_real_distribution<double>(period, period * (1 + kJitter))(random_)));
 }
 
 }  // namespace millrace::controller::kube

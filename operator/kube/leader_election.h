@@ -17,12 +17,16 @@
 
 namespace millrace::controller::kube {
 
-// A leader that dies is replaced within duration + 2.4 retry periods, one that leaves within 1.2.
+// A leader that dies is replaced within duration + 2 retry periods, one that leaves within 1.
 struct LeaseTimes {
   std::chrono::milliseconds duration{12'000};       // others wait this long after the last renewal they saw
   std::chrono::milliseconds renew_deadline{8'000};  // a leader that could not renew for this long stops leading
-  std::chrono::milliseconds retry_period{1'500};    // between attempts; a candidate's wait is up to 1.2 times longer
+  std::chrono::milliseconds retry_period{1'500};    // between attempts; see candidate_pause
 };
+
+// How long somebody who does not lead waits before looking again: by chance, between half a retry period and a whole
+// one, so that two candidates seldom write at the same time.
+std::chrono::milliseconds candidate_pause(const LeaseTimes& times, std::mt19937& random);
 
 // The Lease as stored, without its timestamps: they are written for people and never read.
 struct LeaseRecord {
@@ -57,7 +61,7 @@ ClientOptions client_options_for(const LeaseTimes& times, ClientOptions options)
 // Callbacks run on the elector's thread and must return soon: renewal waits for them.
 class LeaderElector {
  public:
-  // Starts at once. `client` is borrowed. Throws kInvalidArgument unless duration > renew_deadline > 1.2 retry_period.
+  // Starts at once. `client` is borrowed. Throws kInvalidArgument unless duration > renew_deadline >= 2 retry_period.
   LeaderElector(Client& client, LeaderElectionOptions options);
   ~LeaderElector();  // stops
 
@@ -81,7 +85,6 @@ class LeaderElector {
   LeaseRecord write_lease(LeaseAction action);
   void release();
   void set_leading_until(std::optional<Clock::time_point> until);
-  std::chrono::milliseconds pause(bool leading);
 
   Client& client_;
   const LeaderElectionOptions options_;

@@ -16,7 +16,7 @@ constexpr seconds kVeryShort{1};
 constexpr int kRelistAfter = 5;
 
 // Whatever kept a server away, its return is noticed within twice this: delays are stretched by up to as much again.
-constexpr milliseconds kLongestBackoff{4'000};
+constexpr milliseconds kLongestBackoff{3'000};
 
 std::uint64_t version_number(const Object& object) {
   std::uint64_t number = 0;

@@ -232,6 +232,23 @@ TEST(ClientWatch, LetsTheKernelFindOutThatAServerHasVanished) {
   EXPECT_EQ(kept_alive, 1);
 }
 
+TEST(ClientWatch, NoticesThatTheServerKnowsNothingOfTheConnectionAnyMore) {
+  std::atomic<bool> vanished = false;
+  const ScriptedServer server([&](ScriptedConnection& connection, const ScriptedRequest&, int) {
+    connection.begin_chunks();
+    connection.chunk(event_line("ADDED", "a", 2));
+    vanished = connection.vanish();
+    if (!vanished) connection.cut();
+  });
+  ClientOptions options = quick();
+  options.silence_limit = 60s;  // which is not what ends it
+  const Watched watched = watch_pods(*client_of(server, options));
+  if (!vanished) GTEST_SKIP() << "needs the right to repair connections (CAP_NET_ADMIN)";
+  EXPECT_EQ(watched.outcome.end, WatchEnd::kFailed);
+  EXPECT_EQ(watched.outcome.error->code(), Code::kUnavailable);
+  EXPECT_THAT(watched.events, ::testing::ElementsAre("ADDED a 2"));
+}
+
 TEST(ClientWatch, GivesUpAConnectionThatIsSilentLongerThanBookmarksAllow) {
   const Watched watched = watch_against([](ScriptedConnection& connection) {
     connection.begin_chunks();

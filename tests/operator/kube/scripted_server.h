@@ -31,7 +31,9 @@ class ScriptedConnection {
   void begin_chunks(const std::string& more_headers = {});  // headers of a chunked 200
   void chunk(std::string_view bytes);
   void end_chunks() { send("0\r\n\r\n"); }
-  void cut();                     // closes now
+  void cut();  // closes now
+  // As a machine that lost its power: the peer is told nothing. False when the kernel or its rights do not allow that.
+  bool vanish();
   bool wait_until_peer_leaves();  // blocks; true when it closed, false when it sent something instead
   bool is_cut() const { return cut_; }
 

@@ -92,8 +92,8 @@ TEST_F(ListWatchTest, WaitsAsLongAsABusyServerAsks) {
   EXPECT_EQ(machine_.list_failed(ApiError(Code::kResourceExhausted, 429, "", "m", 99s), now_).delay, 99s);
 }
 
-TEST_F(ListWatchTest, BacksOffFromEightHundredMillisecondsToFourSecondsWithJitter) {
-  const std::chrono::milliseconds bases[] = {800ms, 1600ms, 3200ms, 4s, 4s};
+TEST_F(ListWatchTest, BacksOffFromEightHundredMillisecondsToThreeSecondsWithJitter) {
+  const std::chrono::milliseconds bases[] = {800ms, 1600ms, 3s, 3s};
   for (const auto base : bases) {
     const WatchStep step = machine_.list_failed(ApiError(Code::kUnavailable, 0, "", "m"), now_);
     EXPECT_EQ(step.what, Do::kList);
