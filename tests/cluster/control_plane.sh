@@ -8,7 +8,8 @@
 #   control_plane.sh stop-api DIR              stop the API server only
 #   control_plane.sh start-api DIR             start it again at the same address with the same data
 #   control_plane.sh start-controllers DIR     also kube-controller-manager: garbage collection, namespaces, disruption
-#                                              budgets, endpoints. Nodes are left alone: played ones send no heartbeats
+#                                              budgets, endpoints, autoscalers. Nodes are left alone: played
+#                                              ones send no heartbeats
 #   control_plane.sh user DIR NAME [GROUP...]  write DIR/NAME.kubeconfig with a client certificate for that user
 #   control_plane.sh token-user DIR FILE TOKEN write DIR/FILE.kubeconfig with a bearer token
 #
@@ -79,7 +80,8 @@ start_controllers() {
     --authorization-kubeconfig="$config" --bind-address=127.0.0.1 --secure-port="$controllers_port" \
     --cert-dir="$dir/controllers" --use-service-account-credentials --leader-elect=false \
     --service-account-private-key-file="$pki/sa.key" --root-ca-file="$pki/ca.crt" \
-    --controllers=garbage-collector-controller,namespace-controller,disruption-controller,endpointslice-controller
+    --horizontal-pod-autoscaler-sync-period=1s \
+    --controllers=garbage-collector-controller,namespace-controller,disruption-controller,endpointslice-controller,horizontal-pod-autoscaler-controller
   wait_for controllers "https://127.0.0.1:$controllers_port/healthz" --insecure
 }
 

@@ -17,7 +17,8 @@ bool eventually(const std::function<bool()>& holds) {
   return true;
 }
 
-OperatorProcess::OperatorProcess(const ControlPlane& cluster) : cluster_(cluster), metrics_port_(free_port()) {
+OperatorProcess::OperatorProcess(const ControlPlane& cluster)
+    : cluster_(cluster), metrics_port_(free_port()), health_port_(free_port()) {
   const CommandResult installed = cluster.install_chart(kNamespace);
   if (!installed.ok()) throw std::runtime_error("helm: " + installed.err);
   start();
@@ -31,14 +32,27 @@ void OperatorProcess::start() {
           MILLRACE_OPERATOR, "--kubeconfig", cluster_.service_account_kubeconfig(kNamespace, "millrace-operator"),
           std::string("--leader-election-namespace=") + kNamespace, "--leader-election-id=millrace-operator",
           "--metrics-address=127.0.0.1:" + std::to_string(metrics_port_),
-          "--health-address=127.0.0.1:" + std::to_string(free_port()), "--agent-image=example.test/agent:1",
+          "--health-address=127.0.0.1:" + std::to_string(health_port_), "--agent-image=example.test/agent:1",
           "--log-level=info"},
-      cluster_.dir() / ("operator-" + std::to_string(starts_) + ".log"));
+      cluster_.dir() / ("operator-" + std::to_string(metrics_port_) + "-" + std::to_string(starts_) + ".log"));
 }
 
 void OperatorProcess::kill() {
   process_->signal(SIGKILL);
   process_->wait();
+}
+
+void OperatorProcess::terminate() {
+  process_->signal(SIGTERM);
+  process_->wait();
+}
+
+bool OperatorProcess::ready() const {
+  return run_command({"curl", "-sf", "http://127.0.0.1:" + std::to_string(health_port_) + "/readyz"}).ok();
+}
+
+bool OperatorProcess::leads() const {
+  return metric("leader_election_master_status") > 0;
 }
 
 std::string OperatorProcess::metrics() const {

@@ -22,8 +22,12 @@ class OperatorProcess {
   // Installs the chart, for its roles, and starts the program. Throws std::runtime_error when it cannot.
   explicit OperatorProcess(const ControlPlane& cluster);
 
-  void kill();   // SIGKILL, and waits for its end
-  void start();  // again, with an identity of its own
+  void kill();       // SIGKILL, and waits for its end
+  void terminate();  // SIGTERM, and waits for its end
+  void start();      // again, with an identity of its own
+
+  bool ready() const;  // what /readyz says: it may lead from now on
+  bool leads() const;  // as its metrics say
 
   std::string metrics() const;                     // what /metrics says
   double metric(const std::string& series) const;  // sum over the lines that begin with it; 0 when there is none
@@ -33,6 +37,7 @@ class OperatorProcess {
  private:
   const ControlPlane& cluster_;
   const int metrics_port_;
+  const int health_port_;
   int starts_ = 0;
   std::unique_ptr<BackgroundProcess> process_;
 };
