@@ -18,16 +18,17 @@ constexpr int kRelistAfter = 5;
 // Whatever kept a server away, its return is noticed within twice this: delays are stretched by up to as much again.
 constexpr milliseconds kLongestBackoff{3'000};
 
-std::uint64_t version_number(const Object& object) {
+// 0: not one that can be compared.
+std::uint64_t version_number(const std::string& version) {
   std::uint64_t number = 0;
-  const std::string version = object.resource_version();
   std::from_chars(version.data(), version.data() + version.size(), number);
-  return number;  // 0: not one that can be compared
+  return number;
 }
 
-// Versions of one kind grow: an event that is older than what is known comes late, or once more.
-bool is_outdated(const Object& event, const ObjectPtr& known) {
-  return known && version_number(event) > 0 && version_number(event) < version_number(*known);
+// Versions grow along a stream; what is not newer than the last comes late, or once more.
+bool is_late(const WatchEvent& event, const std::string& last) {
+  const std::uint64_t version = version_number(event.object.resource_version());
+  return event.type != EventType::kBookmark && version > 0 && version <= version_number(last);
 }
 
 seconds random_timeout(std::mt19937& random) {
@@ -179,9 +180,10 @@ WatchStep Informer::watch_once(ListWatch& machine, const WatchStep& step, const 
 }
 
 void Informer::take(ListWatch& machine, WatchEvent&& event) {
-  const std::string version = event.object.resource_version();
-  if (is_outdated(event.object, store_.get(event.object.key()))) {
-    // the store is ahead
+  const bool late = is_late(event, machine.resource_version());
+  const std::string version = late ? std::string() : event.object.resource_version();
+  if (late && is_behind(event)) {
+    // nothing new
   } else if (event.type == EventType::kDeleted) {
     deliver(store_.remove(event.object.key()));
   } else if (event.type != EventType::kBookmark) {
@@ -190,6 +192,16 @@ void Informer::take(ListWatch& machine, WatchEvent&& event) {
   machine.saw_event(version);
   const std::lock_guard lock(mutex_);
   ++stats_.events;
+}
+
+// Of a late event: whether the store knows better. That of an object that is not there may be from before its deletion,
+// which only a new list can tell.
+bool Informer::is_behind(const WatchEvent& event) const {
+  const ObjectPtr known = store_.get(event.object.key());
+  const std::string version = event.object.resource_version();
+  if (known) return version_number(known->resource_version()) >= version_number(version);
+  if (event.type == EventType::kDeleted) return true;
+  throw ApiError(Code::kDataLoss, 0, "", "the event of version " + version + " of " + event.object.name() + " is late");
 }
 
 void Informer::deliver(const std::vector<Change>& changes) {

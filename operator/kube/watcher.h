@@ -99,6 +99,7 @@ class Informer {
   WatchStep list_once(ListWatch& machine, const std::stop_token& stop);
   WatchStep watch_once(ListWatch& machine, const WatchStep& step, const std::stop_token& stop);
   void take(ListWatch& machine, WatchEvent&& event);
+  bool is_behind(const WatchEvent& event) const;
   void deliver(const std::vector<Change>& changes);
   void note_failure(const ApiError& error);
 

@@ -15,6 +15,7 @@ bed() { "$here/nodes.sh" "$1" "$dir" "${@:2}"; }
 
 finish() {
   local status=$?
+  rm -f "$dir/load" # clients in the background go on as long as it is there
   if ((status != 0)); then
     bed kubectl get pods,modeldeployments -A -o wide || true
     bed kubectl get events -A --sort-by=.lastTimestamp 2>/dev/null | tail -n 30 || true

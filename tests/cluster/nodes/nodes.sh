@@ -9,7 +9,7 @@
 #   nodes.sh run DIR PLACE COMMAND..  in the network of cp (the control plane), a, b or c
 #   nodes.sh kubectl DIR ARGUMENT..   as the administrator; `helm` likewise
 #   nodes.sh import DIR IMAGE.tar     gives an image to every node
-#   nodes.sh cut DIR NODE             takes a zone's network away; `heal` gives it back
+#   nodes.sh cut DIR NODE|api         takes a zone's network away, or all nodes' way to the API server; `heal` undoes it
 #
 # Needs root, scripts/packages.sh cluster and scripts/cluster-tools.sh --nodes.
 set -euo pipefail
@@ -201,6 +201,12 @@ start() {
   until_ok "there is no default service account" kubectl get serviceaccount default
 }
 
+cut_node() { in_network cp ip link set "to-$1" down; }
+heal_node() { in_network cp ip link set "to-$1" up; }
+# Packets are lost, as when a cable is; what runs beside the API server still reaches it.
+cut_api() { in_network cp iptables -I INPUT -i bridge -p tcp --dport 6443 -j DROP; }
+heal_api() { in_network cp iptables -D INPUT -i bridge -p tcp --dport 6443 -j DROP; }
+
 # In the order in which nothing is left without its parent: nodes with all their processes, servers, what they made.
 stop() {
   local node name group
@@ -231,7 +237,6 @@ case $command in
   kubectl) kubectl "$@" ;;
   helm) in_network cp env HELM_CACHE_HOME="$dir/helm" KUBECONFIG="$dir/admin.kubeconfig" "$(program helm)" "$@" ;;
   import) import_image "$1" ;;
-  cut) in_network cp ip link set "to-$1" down ;;
-  heal) in_network cp ip link set "to-$1" up ;;
+  cut | heal) if [[ $1 == api ]]; then "${command}_api"; else "${command}_node" "$1"; fi ;;
   *) die "unknown command '$command'; see the head of this file" ;;
 esac

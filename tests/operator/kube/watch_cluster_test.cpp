@@ -65,7 +65,8 @@ TEST_F(WatchCluster, ResumesAnInformerAfterTheApiServerRestarted) {
   client().create(kConfigMap, after);
   client().create(kConfigMap, config_map("unlabelled"));
   client().remove(kConfigMap, before.key());
-  EXPECT_TRUE(eventually([&] { return informer.store().get(after.key()) && !informer.store().get(before.key()); }));
+  EXPECT_TRUE(
+      eventually([&] { return informer.store().get(after.key()) && !informer.store().get(before.key()); }, 10s));
   EXPECT_EQ(deleted, 1);
   EXPECT_EQ(informer.store().size(), 1U);
 }

@@ -179,6 +179,43 @@ TEST(Informer, KeepsItsStoreEqualToListAndEvents) {
   EXPECT_EQ(informer.stats().events, 4U);
 }
 
+TEST(Informer, IsNotMisledByEventsThatComeTwiceOrLate) {
+  testing::FakeClient client;
+  client.on_list = [](const ListOptions&) { return ListResult{{pod("a", 1), pod("b", 2)}, "2"}; };
+  client.on_watch = [](const WatchOptions&, const WatchHandler& handler, const std::stop_token& stop) {
+    handler({EventType::kModified, pod("a", 5)});
+    handler({EventType::kModified, pod("a", 3)});  // late
+    handler({EventType::kModified, pod("b", 4)});  // late, and news all the same
+    handler({EventType::kDeleted, pod("a", 6)});
+    handler({EventType::kDeleted, pod("a", 6)});
+    handler({EventType::kAdded, pod("c", 7)});
+    wait_for_stop(stop);
+    return WatchOutcome{WatchEnd::kStopped, std::nullopt};
+  };
+  Log log;
+  Informer informer(client, {.kind = kPod}, log.handler());
+  EXPECT_THAT(log.wait_for(6), ::testing::ElementsAre("+a", "+b", "~a", "~b", "-a", "+c"));
+}
+
+TEST(Informer, ListsAgainWhenALateEventIsOfAnObjectThatIsNotThere) {
+  testing::FakeClient client;
+  std::atomic<int> lists = 0;
+  client.on_list = [&](const ListOptions&) {
+    return lists++ == 0 ? ListResult{{pod("a", 1)}, "1"} : ListResult{{pod("b", 9)}, "9"};
+  };
+  client.on_watch = [](const WatchOptions& options, const WatchHandler& handler, const std::stop_token& stop) {
+    if (options.resource_version == "1") {
+      handler({EventType::kDeleted, pod("a", 5)});
+      handler({EventType::kModified, pod("a", 3)});
+    }
+    wait_for_stop(stop);
+    return WatchOutcome{WatchEnd::kStopped, std::nullopt};
+  };
+  Log log;
+  Informer informer(client, {.kind = kPod}, log.handler());
+  EXPECT_THAT(log.wait_for(3), ::testing::ElementsAre("+a", "-a", "+b"));
+}
+
 TEST(Informer, ListsAgainAfterExpiryAndReportsWhatItMissed) {
   testing::FakeClient client;
   std::atomic<int> lists = 0;

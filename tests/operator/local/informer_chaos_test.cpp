@@ -44,20 +44,27 @@ class BadStream final : public kube::Client {
     return inner_.evict(pod, grace);
   }
 
-  // Every event may come twice; before some, one of the same object that is older comes once more.
+  // What is older comes once more behind a change, and seldom behind a deletion.
+  bool returns(const kube::WatchEvent& event, const kube::WatchEvent& older) {
+    if (older.type == kube::EventType::kDeleted) return false;
+    if (event.type == kube::EventType::kDeleted) return !calm && random_() % 32 == 0;
+    return event.type == kube::EventType::kModified;
+  }
+
+  // Every event may come twice; behind some, one of the same object that is older comes once more.
   kube::WatchOutcome watch(const kube::ResourceKind& kind, const kube::WatchOptions& options,
                            const kube::WatchHandler& handler, std::stop_token stop) override {
     std::map<std::string, kube::WatchEvent> last;  // by name
     std::stop_source cut;
     const std::stop_callback both(stop, [&] { cut.request_stop(); });
-    int left = 100;
+    int left = 40;
     const kube::WatchOutcome outcome = inner_.watch(
         kind, options,
         [&](kube::WatchEvent&& event) {
           const std::string name = event.object.name();
           handler(kube::WatchEvent(event));
           if (random_() % 3 == 0) handler(kube::WatchEvent(event));
-          if (const auto older = last.find(name); older != last.end() && event.type == kube::EventType::kModified) {
+          if (const auto older = last.find(name); older != last.end() && returns(event, older->second)) {
             handler(kube::WatchEvent(older->second));
           }
           last[name] = std::move(event);

@@ -1,0 +1,87 @@
+#!/usr/bin/env bash
+# What comes over real nodes while clients hold long streams: the API server cannot be reached for half a minute, a node
+# is drained, a node is about to be taken away. No stream is cut, no group moves without need. Exit 3 with the reason where
+# the machine does not allow it.
+#
+#   drain_test.sh OPERATOR AGENT   paths of the programs
+set -euo pipefail
+# shellcheck source=tests/cluster/nodes/bed.sh
+source "$(dirname "$0")/bed.sh"
+
+start_bed
+install_chart
+
+say "two groups of one pod, and clients that hold streams"
+# A limit on their processors: nodes need some, too.
+sed 's/replicas: 1/replicas: 2/; s/tensor: 2/tensor: 1/; s/expert: 2/expert: 1/; s/timeoutSeconds: 30/timeoutSeconds: 120/
+  s/cpu: 500m/cpu: 300m/; s/memory: 1Gi/memory: 1Gi\n      cpu: 500m/' "$repository/examples/tiny-moe.yaml" |
+  bed kubectl apply -f -
+bed kubectl wait --for=condition=Ready modeldeployment/tiny-moe --timeout=300s
+labels=millrace.dev/deployment=tiny-moe
+touch "$dir/load"
+bed run c python3 "$here/streams.py" "$(service_of tiny-moe)" tiny-moe 4 1000 "$dir/load" "$dir/streams" &
+clients=$!
+# A line for each pod: name, node, uid, restarts, and since when it is (not) ready.
+columns='{.metadata.name} {.spec.nodeName} {.metadata.uid} {.status.containerStatuses[0].restartCount}'
+columns+=' {.status.conditions[?(@.type=="Ready")].lastTransitionTime}'
+pods() { bed kubectl get pods -l $labels -o "jsonpath={range .items[*]}$columns{\"\\n\"}{end}"; }
+status() { bed kubectl get modeldeployment tiny-moe -o "jsonpath={.status.$1}"; }
+zones() { status "zoneStates[*]['name', 'state', 'since']"; }
+routable() { [[ $(status routableReplicas) == "$1" ]]; }
+ended() { grep -c . "$dir/streams" || true; }
+twenty_ended() { (($(ended) >= 20)); }
+pods_on() { bed kubectl get pods -l $labels --field-selector "spec.nodeName=$1" -o name; }
+empty() { [[ -z $(pods_on "$1") ]]; }
+none_failed() { ! grep -v ' ok$' "$dir/streams" || fail "streams failed"; }
+until_true "streams that end well" test -s "$dir/streams"
+
+say "nobody on the nodes reaches the API server for 30 s"
+before=$(pods)
+zones_before=$(zones)
+bed cut api
+sleep 30 # this long is what is tested
+bed heal api
+healed=$SECONDS
+[[ $(pods) == "$before" ]] || fail "pods were touched: $before became $(pods)"
+bed kubectl scale modeldeployment tiny-moe --replicas=3
+three_pods() { (($(pods | wc -l) == 3)); }
+until_true "a third pod" three_pods
+echo "an edit was followed $((SECONDS - healed)) s after the API server was back"
+((SECONDS - healed <= 15)) || fail "too late"
+until_true "three groups that serve" routable 3
+[[ $(pods | grep -cFf <(echo "$before")) == 2 ]] || fail "groups moved or went out of traffic: $before became $(pods)"
+[[ $(zones) == "$zones_before" ]] || fail "zones were doubted: $zones_before became $(zones)"
+none_failed
+
+say "kubectl drain of the node of a group"
+node=$(pods | head -n 1 | cut -d ' ' -f 2)
+bed kubectl drain "$node" --ignore-daemonsets --delete-emptydir-data --timeout=120s >"$dir/drain" 2>&1 &
+drain=$!
+fewest=3
+while kill -0 $drain 2>/dev/null; do
+  now=$(status routableReplicas)
+  ((now >= fewest)) || fewest=$now
+  sleep 0.2
+done
+wait $drain || fail "the drain failed: $(cat "$dir/drain")"
+tail -n 3 "$dir/drain"
+empty "$node" || fail "pods are left on node $node: $(pods_on "$node")"
+((fewest == 3)) || fail "only $fewest groups served meanwhile"
+routable 3 || fail "$(status routableReplicas) groups serve"
+none_failed
+bed kubectl uncordon "$node"
+
+say "a notice that another node is about to be taken away"
+node=$(pods | tail -n 1 | cut -d ' ' -f 2)
+bed kubectl taint node "$node" aws-node-termination-handler/spot-itn=soon:NoSchedule
+told=$SECONDS
+until_true "a node without groups" empty "$node"
+echo "node $node had no group $((SECONDS - told)) s after the notice"
+until_true "three groups that serve" routable 3
+bed kubectl taint node "$node" aws-node-termination-handler/spot-itn-
+
+until_true "twenty streams" twenty_ended
+rm "$dir/load"
+wait $clients || { none_failed; fail "the clients failed"; }
+awk '{ if ($2 - $1 > longest) longest = $2 - $1 } END { print NR " streams of 1000 tokens, none cut; the longest took " longest " s" }' "$dir/streams"
+say "PASSED"
