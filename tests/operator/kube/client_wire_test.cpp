@@ -207,7 +207,7 @@ TEST(ClientWatch, ReportsAConnectionCutInTheMiddleOfALine) {
 // Established connections to this port for which the kernel has a keep-alive timer.
 int kept_alive_connections(const std::string& port) {
   std::ifstream table("/proc/net/tcp");
-  char wanted[8];
+  char wanted[16];
   std::snprintf(wanted, sizeof wanted, ":%04X", std::stoi(port));
   int count = 0;
   for (std::string line; std::getline(table, line);) {
