@@ -23,25 +23,7 @@ class Connection {
   explicit Connection(const HttpCall& call) : call_(call), stream_(context_) {}
 
   void connect() {
-    error_code is_name;
-    const auto address = net::ip::make_address(call_.host, is_name);
-    if (!is_name) {  // looking a name up would cost a thread
-      run([&](auto done) {
-        stream_.async_connect(tcp::endpoint(address, call_.port), [done](error_code ec) { done(ec); });
-      });
-      return;
-    }
-    tcp::resolver resolver(context_);
-    tcp::resolver::results_type endpoints;
-    run([&](auto done) {
-      resolver.async_resolve(call_.host, std::to_string(call_.port), [&endpoints, done](error_code ec, auto results) {
-        endpoints = results;
-        done(ec);
-      });
-    });
-    run([&](auto done) {
-      net::async_connect(stream_.socket(), endpoints, [done](error_code ec, const tcp::endpoint&) { done(ec); });
-    });
+    connect_socket();
     if (!call_.tls) return;
     call_.tls->prepare(stream_, call_.host);
     run([&](auto done) { stream_.tls()->async_handshake(net::ssl::stream_base::client, done); });
@@ -103,6 +85,26 @@ class Connection {
   void restart_deadline_per_operation() { per_operation_ = true; }
 
  private:
+  void connect_socket() {
+    error_code is_name;
+    const auto address = net::ip::make_address(call_.host, is_name);
+    if (!is_name) {  // looking a name up would cost a thread
+      run([&](auto done) { stream_.socket().async_connect(tcp::endpoint(address, call_.port), done); });
+      return;
+    }
+    tcp::resolver resolver(context_);
+    tcp::resolver::results_type endpoints;
+    run([&](auto done) {
+      resolver.async_resolve(call_.host, std::to_string(call_.port), [&endpoints, done](error_code ec, auto results) {
+        endpoints = results;
+        done(ec);
+      });
+    });
+    run([&](auto done) {
+      net::async_connect(stream_.socket(), endpoints, [done](error_code ec, const tcp::endpoint&) { done(ec); });
+    });
+  }
+
   template <typename Start>
   void run(Start start) {
     const auto now = std::chrono::steady_clock::now();
