@@ -6,7 +6,6 @@
 #include "common/agent_api.h"
 #include "common/error.h"
 #include "common/log.h"
-#include "common/secret.h"
 
 namespace millrace::agent {
 namespace {
@@ -131,7 +130,7 @@ HttpReply AdminApi::dispatch(const HttpRequest& request) {
     known_path = true;
     if (route.method != request.method) continue;
     const bool open = route.open || (services_.open_metrics && route.path == "/metrics");
-    if (!open && services_.token && !common::has_bearer_token(request, *services_.token)) {
+    if (!open && services_.token && !services_.token->accepts(request)) {
       throw Error(Code::kUnauthenticated, "no or wrong admin token; send the header Authorization: Bearer <token>");
     }
     return (this->*route.handler)(request);

@@ -10,6 +10,7 @@
 #include "agent/expert_move_record.h"
 #include "agent/group.h"
 #include "agent/metrics.h"
+#include "common/access_token.h"
 #include "common/http.h"
 #include "common/worker_pool.h"
 
@@ -23,7 +24,7 @@ struct AdminServices {
   AgentMetrics& metrics;
   common::WorkerPool& control;  // for calls that wait, such as a placement
   std::int32_t pod_index = 0;
-  std::optional<std::string> token;                                 // absent: no authentication
+  std::optional<common::AccessToken> token;                         // absent: no authentication
   bool open_metrics = false;                                        // /metrics needs no token
   std::function<common::HttpReply(common::HttpRequest)> chat = {};  // answers a chat completion
 };

@@ -35,14 +35,15 @@ GroupOptions group_options(const AgentOptions& options, const ModelText& text) {
   group.tokens = text.tokens();
   group.pod_index = options.pod_index;
   group.group_port = config.group_port;
-  group.secret = options.admin_token.value_or("");
+  if (options.admin_token) group.secret = [token = *options.admin_token] { return token.oldest(); };
   return group;
 }
 
-common::HttpServerOptions server_options(const std::string& address, std::uint16_t port) {
+common::HttpServerOptions server_options(const AgentOptions& agent, std::uint16_t port) {
   common::HttpServerOptions options;
-  options.address = address;
+  options.address = agent.bind;
   options.port = port;
+  options.tls = agent.tls;
   options.error_response = [](int status, const std::string& message) { return error_response(status, message); };
   return options;
 }
@@ -83,9 +84,9 @@ struct Agent::Parts {
                     .api_key = options.api_key,
                     .cors_origins = options.config.cors_origins,
                     .unready_reason = [this] { return admin_api.unready_reason(); }}),
-        admin_server(server_options(options.bind, options.config.admin_port),
+        admin_server(server_options(options, options.config.admin_port),
                      [this](common::HttpRequest request) { return admin_api.handle(std::move(request)); }),
-        public_server(server_options(options.bind, options.config.port),
+        public_server(server_options(options, options.config.port),
                       [this](common::HttpRequest request) { return openai_api.handle(std::move(request)); }) {}
 
   const AgentOptions options;
@@ -107,9 +108,11 @@ struct Agent::Parts {
 
 Agent::Agent(AgentOptions options, GroupRuntime runtime)
     : parts_(std::make_unique<Parts>(std::move(options), std::move(runtime))) {
-  common::log_info(
-      "agent listens",
-      {{"model", parts_->name}, {"address", parts_->options.bind}, {"port", port()}, {"admin_port", admin_port()}});
+  common::log_info("agent listens", {{"model", parts_->name},
+                                     {"address", parts_->options.bind},
+                                     {"port", port()},
+                                     {"admin_port", admin_port()},
+                                     {"tls", parts_->options.tls.has_value()}});
   if (parts_->options.standalone) parts_->group.set_membership(*parts_->options.standalone);
 }
 

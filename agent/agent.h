@@ -8,7 +8,9 @@
 #include <string>
 
 #include "agent/group_runtime.h"
+#include "common/access_token.h"
 #include "common/agent_config.h"
+#include "common/tls.h"
 
 namespace millrace::agent {
 
@@ -17,8 +19,9 @@ struct AgentOptions {
   std::filesystem::path model_directory;
   std::string bind = "0.0.0.0";
   std::int32_t pod_index = 0;
-  std::optional<std::string> admin_token;  // absent: the admin port asks for none
-  std::optional<std::string> api_key;      // absent: the public port asks for none
+  std::optional<common::AccessToken> admin_token;  // absent: the admin port asks for none
+  std::optional<common::AccessToken> api_key;      // absent: the public port asks for none
+  std::optional<common::TlsServerFiles> tls;       // absent: both ports speak plain HTTP
   // A membership of this pod alone, set at once: no operator is needed.
   std::optional<common::GroupMembership> standalone;
 };

@@ -194,11 +194,12 @@ std::optional<Comms> Group::connect(const common::GroupMembership& membership) {
   GroupRuntime::ConnectRequest request{.membership = membership,
                                        .pod_index = options_.pod_index,
                                        .group_port = options_.group_port,
-                                       .secret = options_.secret,
+                                       .secret = {},
                                        .timeout_ms = static_cast<int>(options_.connect_attempt.count()),
                                        .stop = stop};
   while (true) {
     Comms shared;
+    request.secret = options_.secret();  // a new one may have come to this pod later than to its peers
     try {
       Comms comms = runtime_.connect(request);
       const std::lock_guard lock(mutex_);

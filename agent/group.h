@@ -5,6 +5,7 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <stop_token>
@@ -22,7 +23,8 @@ struct GroupOptions {
   engine::ModelTokens tokens;
   std::int32_t pod_index = 0;
   std::uint16_t group_port = 0;
-  std::string secret;                                 // peers without it are refused
+  // Asked for each attempt to connect: peers that have another are refused.
+  std::function<std::string()> secret = [] { return std::string(); };
   std::chrono::milliseconds connect_limit{120'000};   // for all pods of a generation to meet
   std::chrono::milliseconds connect_attempt{10'000};  // after each, the state says who is missing
   std::chrono::milliseconds failure_poll{100};        // how soon a failed engine is seen

@@ -12,7 +12,6 @@
 #include "common/error.h"
 #include "common/file.h"
 #include "common/log.h"
-#include "common/secret.h"
 
 namespace {
 
@@ -24,6 +23,8 @@ struct Flags {
   std::string model;
   std::string admin_token_file;
   std::string api_key_file;
+  std::string tls_cert_file;
+  std::string tls_key_file;
   std::string bind = "0.0.0.0";
   std::string served_model_name;
   std::string log_level = "info";
@@ -44,7 +45,10 @@ void add_flags(CLI::App& app, Flags& flags) {
   auto* config = app.add_option("--config", flags.config, "Configuration file (JSON)");
   app.add_option("--admin-token-file", flags.admin_token_file, "File with the token of the admin port");
   app.add_option("--api-key-file", flags.api_key_file,
-                 "File with the key that clients must send; none: no key is asked for");
+                 "File with the keys, one in a line, of which clients must send one; none: no key is asked for");
+  auto* certificate = app.add_option("--tls-cert-file", flags.tls_cert_file,
+                                     "Certificate chain in PEM: both ports speak HTTPS; none: HTTP");
+  app.add_option("--tls-key-file", flags.tls_key_file, "Private key in PEM")->needs(certificate);
   app.add_option("--pod-index", flags.pod_index, "Index of this pod in its group")->check(CLI::NonNegativeNumber);
   app.add_option("--bind", flags.bind, "Numeric address to listen on")->capture_default_str();
   auto* standalone =
@@ -63,6 +67,7 @@ void add_flags(CLI::App& app, Flags& flags) {
   app.add_option("--log-format", flags.log_format, "text or json")->capture_default_str();
   app.callback([&flags, config] {
     if (!flags.standalone && config->empty()) throw CLI::RequiredError("--config or --standalone");
+    if (flags.tls_cert_file.empty() != flags.tls_key_file.empty()) throw CLI::RequiredError("--tls-key-file");
     if (!flags.standalone && flags.admin_token_file.empty()) throw CLI::RequiredError("--admin-token-file");
   });
 }
@@ -89,8 +94,9 @@ AgentOptions to_options(const Flags& flags) {
   options.model_directory = flags.model;
   options.bind = flags.bind;
   options.pod_index = flags.pod_index;
-  if (!flags.admin_token_file.empty()) options.admin_token = common::read_secret_file(flags.admin_token_file);
-  if (!flags.api_key_file.empty()) options.api_key = common::read_secret_file(flags.api_key_file);
+  if (!flags.admin_token_file.empty()) options.admin_token = common::AccessToken::from_file(flags.admin_token_file);
+  if (!flags.api_key_file.empty()) options.api_key = common::AccessToken::from_file(flags.api_key_file);
+  if (!flags.tls_cert_file.empty()) options.tls = common::TlsServerFiles{flags.tls_cert_file, flags.tls_key_file};
   if (flags.standalone) {
     options.standalone = common::GroupMembership{.generation = 1,
                                                  .group = "standalone",

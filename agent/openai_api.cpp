@@ -10,7 +10,6 @@
 #include "agent/random_id.h"
 #include "agent/token_requests.h"
 #include "common/log.h"
-#include "common/secret.h"
 
 namespace millrace::agent {
 namespace {
@@ -145,7 +144,7 @@ HttpReply OpenAiApi::wrong_method(const HttpRequest& request, const std::string&
 }
 
 void OpenAiApi::check_key(const HttpRequest& request) const {
-  if (!services_.api_key || common::has_bearer_token(request, *services_.api_key)) return;
+  if (!services_.api_key || services_.api_key->accepts(request)) return;
   throw unauthorized("no or wrong API key; send the header Authorization: Bearer <key>");
 }
 

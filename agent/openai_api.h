@@ -12,6 +12,7 @@
 #include "agent/metrics.h"
 #include "agent/model_text.h"
 #include "agent/unknown_fields.h"
+#include "common/access_token.h"
 #include "common/http.h"
 #include "common/worker_pool.h"
 
@@ -27,7 +28,7 @@ struct OpenAiServices {
   AgentMetrics& metrics;
   std::string served_model_name;
   std::string version;
-  std::optional<std::string> api_key;
+  std::optional<common::AccessToken> api_key;
   std::vector<std::string> cors_origins;        // "*": any; empty: none
   std::function<std::string()> unready_reason;  // empty when requests can be served
 };

@@ -34,6 +34,7 @@ common::HttpCall call_of(const Question& question) {
   call.method = "POST";
   call.target = "/v1/chat/completions";
   call.timeout = std::chrono::seconds(60);
+  call.tls = question.tls;
   if (!question.api_key.empty()) call.headers = {{"Authorization", "Bearer " + question.api_key}};
   const Json message = {{"role", "user"}, {"content", question.text}};
   const Json body = {{"model", question.model},

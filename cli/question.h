@@ -4,7 +4,10 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
+
+#include "common/tls.h"
 
 namespace millrace::cli {
 
@@ -12,7 +15,8 @@ struct Question {
   std::string host = "127.0.0.1";
   std::uint16_t port = 8000;
   std::string model;
-  std::string api_key;  // empty: none is sent
+  std::string api_key;                                // empty: none is sent
+  std::shared_ptr<const common::TlsClient> tls = {};  // null: plain HTTP
   std::string text;
   int max_tokens = 256;
 };

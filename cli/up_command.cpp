@@ -267,6 +267,7 @@ class Up {
     question.model = spec.model.name;
     question.text = flags_.question;
     question.api_key = api_key(key.ns, spec);
+    if (spec.tls) question.tls = common::make_tls_client({.verify = false});  // this machine's own agents
     std::printf("> %s\n", question.text.c_str());
     try {
       const Answer answer = ask(question, print_piece);
@@ -299,7 +300,7 @@ class Up {
     for (const auto& [key, port] : endpoints_) {
       const auto object = cluster_->client().get(kube::kModelDeployment, key);
       const controller::Spec spec = controller::parse_spec(*object, controller::UnknownFields::kIgnore).spec;
-      const std::string base = "http://127.0.0.1:" + std::to_string(port) + "/v1";
+      const std::string base = (spec.tls ? "https://127.0.0.1:" : "http://127.0.0.1:") + std::to_string(port) + "/v1";
       const char* auth = spec.endpoint.api_key ? " -H \"Authorization: Bearer $API_KEY\"" : "";
       std::printf("%s serves at %s\n\n", key.name.c_str(), base.c_str());
       std::printf(

@@ -14,6 +14,10 @@ inline constexpr const char* kRetiringAnnotation = "millrace.dev/retiring-since"
 // On children: hash of what the operator last applied, so that fields it stops wanting are noticed.
 inline constexpr const char* kAppliedAnnotation = "millrace.dev/applied";
 
+// On ModelDeployments, set by people: a new value asks for a new admin token. On the admin Secret: the value that was
+// answered last.
+inline constexpr const char* kRotateAnnotation = "millrace.dev/rotate-admin-token";
+
 inline constexpr const char* kRoutableGate = "millrace.dev/routable";  // readiness gate and condition of pods
 
 inline constexpr const char* kTopologyZone = "topology.kubernetes.io/zone";

@@ -81,6 +81,10 @@ struct SecretKeyRef {
   std::string key;
 };
 
+struct TlsSpec {
+  std::string secret_name;  // of type kubernetes.io/tls
+};
+
 struct EndpointSpec {
   std::int32_t port = 8000;
   std::string service_type = "ClusterIP";
@@ -97,6 +101,7 @@ struct Spec {
   PodTemplate pod_template;
   EngineSpec engine;
   EndpointSpec endpoint;
+  std::optional<TlsSpec> tls;          // of both ports of the agents; absent: plain HTTP
   std::optional<ExpertsSpec> experts;  // absent: experts stay where they were loaded
   std::int32_t drain_timeout_seconds = 300;
   RolloutSpec rollout;

@@ -26,7 +26,7 @@ bool is_name_of(std::string_view text, std::string_view others) {
   return std::all_of(text.begin(), text.end(), [&](char c) { return plain(c) || others.find(c) != others.npos; });
 }
 
-bool is_claim_name(std::string_view text) {
+bool is_object_name(std::string_view text) {
   return is_name_of(text, "-.") &&
          std::none_of(text.begin(), text.end(), [](unsigned char c) { return std::isupper(c); });
 }
@@ -83,6 +83,7 @@ class SpecParser {
     within(spec, "podTemplate", &SpecParser::read_pod_template);
     within(spec, "engine", &SpecParser::read_engine);
     within(spec, "endpoint", &SpecParser::read_endpoint);
+    within(spec, "tls", &SpecParser::read_tls);
     within(spec, "experts", &SpecParser::read_experts_of);
     within(spec, "drain", &SpecParser::read_drain);
     read_rollout(spec, spec_.rollout, [this](FieldReader& fields) { finish(fields); });
@@ -129,7 +130,7 @@ class SpecParser {
     const std::string rest = source.substr(kClaimScheme.size());
     const std::size_t slash = std::min(rest.find('/'), rest.size());
     const std::string claim = rest.substr(0, slash);
-    if (!is_claim_name(claim)) {
+    if (!is_object_name(claim)) {
       model.problem("source", "is \"" + source +
                                   "\": pvc:// needs the name of a claim, pvc://claim/sub/path, in lower-case letters, "
                                   "digits, hyphens and dots");
@@ -239,6 +240,17 @@ class SpecParser {
     fields.read("key", ref.key, 253);
     if (ref.name.empty()) fields.problem("name", "is missing: give the name of the Secret");
     if (ref.key.empty()) fields.problem("key", "is missing: give the key in the Secret's data");
+  }
+
+  void read_tls(FieldReader& fields) {
+    std::string& name = spec_.tls.emplace().secret_name;
+    fields.read("secretName", name, 253);
+    if (!is_object_name(name)) {
+      fields.problem("secretName",
+                     "is \"" + name +
+                         "\": give the name of a Secret of type kubernetes.io/tls, in lower-case letters, "
+                         "digits, hyphens and dots");
+    }
   }
 
   void read_experts_of(FieldReader& fields) { read_experts(fields, spec_.parallelism.expert, spec_.experts.emplace()); }

@@ -78,6 +78,7 @@ bool HttpProbe::check(const std::string& ip) const {
   call.port = port;
   call.target = path;
   call.timeout = timeout;
+  call.tls = tls;
   call.max_body_bytes = 64 << 10;
   try {
     const int status = common::http_call(call).status;
@@ -94,6 +95,7 @@ std::optional<HttpProbe> probe_of(const kube::Object& container, const std::stri
   HttpProbe probe;
   probe.port = port_of(container, json.at("/httpGet/port"));
   probe.path = json.string_at("/httpGet/path");
+  if (json.string_at("/httpGet/scheme") == "HTTPS") probe.tls = common::make_tls_client({.verify = false});
   probe.initial_delay = seconds_at(json, "/initialDelaySeconds", 0);
   probe.period = seconds_at(json, "/periodSeconds", 10);
   probe.timeout = seconds_at(json, "/timeoutSeconds", 1);

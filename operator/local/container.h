@@ -5,10 +5,12 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "common/tls.h"
 #include "operator/kube/object.h"
 #include "operator/local/process.h"
 #include "operator/local/volumes.h"
@@ -18,6 +20,7 @@ namespace millrace::controller::local {
 struct HttpProbe {
   std::uint16_t port = 0;
   std::string path;
+  std::shared_ptr<const common::TlsClient> tls = {};  // null: plain HTTP
   std::chrono::milliseconds initial_delay{0};
   std::chrono::milliseconds period{10'000};
   std::chrono::milliseconds timeout{1'000};

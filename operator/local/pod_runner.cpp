@@ -104,6 +104,10 @@ std::filesystem::path PodRunner::log_file() const {
   return options_.work_folder / "logs" / (pod().name() + ".log");
 }
 
+std::filesystem::path PodRunner::volume_folder() const {
+  return options_.work_folder / "pods" / pod().uid() / "volumes";
+}
+
 bool PodRunner::leaving() const {
   return stopping_ || gone_ || pod().is_deleted();
 }
@@ -131,8 +135,8 @@ void PodRunner::run_once() {
   const Clock::time_point started = Clock::now();
   try {
     const kube::Object stored = pod();
-    const auto mounts =
-        mount_volumes(stored, client_, options_.host_paths, options_.work_folder / "pods" / stored.uid() / "volumes");
+    const auto mounts = mount_volumes(stored, client_, options_.host_paths, volume_folder());
+    refreshed_ = Clock::now();
     ProcessOptions what = process_of(stored, ip_, mounts, options_.programs);
     what.log_file = log_file();
     Process process(what);
@@ -183,6 +187,7 @@ void PodRunner::supervise(Process& process) {
     }
     check_probes(process, probes);
     report();
+    refresh_volumes();
     wake_.wait(process.ended_fd(), probes.until_due());
   }
 }
@@ -204,6 +209,13 @@ void PodRunner::check_probes(Process& process, Probes& probes) {
     common::log_warn("container failed its liveness probe", {{"pod", pod().name()}});
     end(process, options_.shutdown_grace);
   }
+}
+
+// At the pace of the probes, but not more often than asked for.
+void PodRunner::refresh_volumes() {
+  if (Clock::now() - refreshed_ < options_.volume_refresh) return;
+  local::refresh_volumes(pod(), client_, volume_folder());
+  refreshed_ = Clock::now();
 }
 
 // SIGTERM, the grace period, SIGKILL. Keeps reporting readiness as false meanwhile.

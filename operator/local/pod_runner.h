@@ -23,6 +23,7 @@ struct NodeOptions {
   std::vector<std::filesystem::path> programs;     // where commands without a slash are found
   std::chrono::milliseconds restart_delay{2'000};  // after the second failure in a row; doubles
   std::chrono::milliseconds restart_limit{60'000};
+  std::chrono::milliseconds volume_refresh{1'000};  // of ConfigMaps and Secrets; kubelets take about a minute
   std::chrono::milliseconds good_run{60'000};       // a container that ran this long has not failed in a row
   std::chrono::milliseconds shutdown_grace{5'000};  // for pods that are ended because the node stops
 };
@@ -51,6 +52,8 @@ class PodRunner {
   void run_once();
   void supervise(Process& process);
   void check_probes(Process& process, Probes& probes);
+  void refresh_volumes();
+  std::filesystem::path volume_folder() const;
   void end(Process& process, std::chrono::milliseconds grace);
   void wait_before_restart(Clock::time_point started, const std::string& message, std::optional<int> exit_status);
   bool leaving() const;  // deletion or stop was asked for
@@ -71,6 +74,7 @@ class PodRunner {
   std::atomic<bool> finished_{false};
 
   // Of the runner's thread.
+  Clock::time_point refreshed_;
   bool running_ = false;
   bool started_ = false;
   bool ready_ = false;

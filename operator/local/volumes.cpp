@@ -6,6 +6,7 @@
 
 #include "common/base64.h"
 #include "common/error.h"
+#include "common/file.h"
 
 namespace millrace::controller::local {
 namespace {
@@ -17,6 +18,63 @@ using kube::Json;
 
 bool is_below(const std::string& text, const std::string& path) {
   return text.starts_with(path) && (text.size() == path.size() || text[path.size()] == '/' || path.ends_with('/'));
+}
+
+using Files = std::map<std::string, std::string>;  // content by name
+
+// From an object of the cluster.
+bool is_written(const kube::Object& volume) {
+  return volume.json().contains("configMap") || volume.json().contains("secret");
+}
+
+Files files_of(const kube::Object& volume, const std::string& ns, kube::Client& client) {
+  const bool secret = volume.json().contains("secret");
+  const kube::ResourceKind& kind = secret ? kube::kSecret : kube::kConfigMap;
+  const std::string name = volume.string_at(secret ? "/secret/secretName" : "/configMap/name");
+  const Json& items = volume.at(secret ? "/secret/items" : "/configMap/items");
+  const auto object = client.get(kind, {ns, name});
+  if (!object) throw Error(Code::kNotFound, std::string(kind.kind) + " " + name + " does not exist");
+  const Json& data = object->at("/data");
+  const auto content = [&](const std::string& key) {
+    if (!data.contains(key)) throw Error(Code::kNotFound, std::string(kind.kind) + " " + name + " has no key " + key);
+    const std::string text = data[key].get<std::string>();
+    return secret ? common::decode_base64(text).value_or("") : text;
+  };
+  Files files;
+  if (items.is_array()) {
+    for (const Json& item : items) files[item.value("path", "")] = content(item.value("key", ""));
+  } else {
+    for (const auto& entry : data.items()) files[entry.key()] = content(entry.key());
+  }
+  return files;
+}
+
+Files read_files(const fs::path& data) {
+  Files files;
+  for (const fs::directory_entry& file : fs::directory_iterator(data)) {
+    files[file.path().filename()] = common::read_file(file.path(), "volume");
+  }
+  return files;
+}
+
+// As a kubelet: the files are links through the link ..data, which is swapped, so that they change all at once.
+void write_files(const fs::path& folder, const Files& files) {
+  const fs::path data = folder / "..data";
+  const bool anew = !fs::is_symlink(data);
+  if (!anew && read_files(data) == files) return;
+  const fs::path before = anew ? fs::path("..1") : fs::read_symlink(data);
+  const fs::path fresh = anew || before != "..1" ? "..1" : "..2";
+  fs::remove_all(folder / fresh);
+  fs::create_directory(folder / fresh);
+  for (const auto& [name, text] : files) {
+    std::ofstream stream(folder / fresh / name, std::ios::binary | std::ios::trunc);
+    if (!(stream << text)) throw Error(Code::kUnavailable, (folder / fresh / name).string() + " cannot be written");
+  }
+  fs::create_directory_symlink(fresh, folder / "..swap");
+  fs::rename(folder / "..swap", data);
+  for (const auto& [name, text] : files) {
+    if (!fs::is_symlink(folder / name)) fs::create_symlink(fs::path("..data") / name, folder / name);
+  }
 }
 
 class Mounter {
@@ -51,10 +109,8 @@ class Mounter {
     if (json.contains("hostPath")) return host_folder(volume.string_at("/hostPath/path"));
     fs::create_directories(folder);
     fs::permissions(folder, fs::perms::owner_all);
-    if (json.contains("configMap")) {
-      write_all(kube::kConfigMap, volume.string_at("/configMap/name"), volume.at("/configMap/items"), folder);
-    } else if (json.contains("secret")) {
-      write_all(kube::kSecret, volume.string_at("/secret/secretName"), volume.at("/secret/items"), folder);
+    if (is_written(volume)) {
+      write_files(folder, files_of(volume, pod_.ns(), client_));
     } else if (!json.contains("emptyDir")) {
       throw Error(Code::kUnimplemented, "volume " + volume.string_at("/name") +
                                             " is of a kind that the local mode does not have: use hostPath, "
@@ -78,31 +134,6 @@ class Mounter {
     return folder;
   }
 
-  void write_all(const kube::ResourceKind& kind, const std::string& name, const Json& items, const fs::path& folder) {
-    const auto object = client_.get(kind, {pod_.ns(), name});
-    if (!object) throw Error(Code::kNotFound, std::string(kind.kind) + " " + name + " does not exist");
-    const auto content = [&](const std::string& key) {
-      const std::string text = object->string_at("/data/" + key);
-      return kind == kube::kSecret ? common::decode_base64(text).value_or("") : text;
-    };
-    if (items.is_array()) {
-      for (const Json& json : items) {
-        const kube::Object item(json);
-        if (!object->at("/data").contains(item.string_at("/key"))) {
-          throw Error(Code::kNotFound, std::string(kind.kind) + " " + name + " has no key " + item.string_at("/key"));
-        }
-        write(folder / item.string_at("/path"), content(item.string_at("/key")));
-      }
-      return;
-    }
-    for (const auto& entry : object->at("/data").items()) write(folder / entry.key(), content(entry.key()));
-  }
-
-  static void write(const fs::path& file, const std::string& text) {
-    std::ofstream stream(file, std::ios::binary | std::ios::trunc);
-    if (!(stream << text)) throw Error(Code::kUnavailable, file.string() + " cannot be written");
-  }
-
   const kube::Object& pod_;
   kube::Client& client_;
   const HostPaths& host_paths_;
@@ -114,6 +145,17 @@ class Mounter {
 std::vector<MountedPath> mount_volumes(const kube::Object& pod, kube::Client& client, const HostPaths& host_paths,
                                        const fs::path& root) {
   return Mounter(pod, client, host_paths, root).mount();
+}
+
+void refresh_volumes(const kube::Object& pod, kube::Client& client, const fs::path& root) {
+  for (const Json& json : pod.at("/spec/volumes")) {
+    const kube::Object volume(json);
+    if (!is_written(volume)) continue;
+    try {
+      write_files(root / volume.string_at("/name"), files_of(volume, pod.ns(), client));
+    } catch (const std::exception&) {  // a kubelet tries again, and so does the next call
+    }
+  }
 }
 
 std::string to_machine_path(const std::string& text, const std::vector<MountedPath>& mounts) {

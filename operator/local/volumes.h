@@ -24,6 +24,10 @@ struct MountedPath {
 std::vector<MountedPath> mount_volumes(const kube::Object& pod, kube::Client& client, const HostPaths& host_paths,
                                        const std::filesystem::path& root);
 
+// Brings what ConfigMaps and Secrets wrote there up to date, as a kubelet does: all files of a volume at once. What
+// cannot be read now stays as it is.
+void refresh_volumes(const kube::Object& pod, kube::Client& client, const std::filesystem::path& root);
+
 // Replaces a leading mount path: "/model/a" becomes "<folder>/a".
 std::string to_machine_path(const std::string& text, const std::vector<MountedPath>& mounts);
 

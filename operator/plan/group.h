@@ -34,6 +34,7 @@ struct PodView {
   std::string trouble_reason;  // of a container that does not start: "ImagePullBackOff", "CrashLoopBackOff"; or empty
   std::string trouble_message;
   std::int32_t restarts = 0;  // of its containers
+  std::string tls_secret;     // with the certificate that its agent shows; empty: plain HTTP
   std::optional<AgentEvidence> evidence;
 
   bool terminating() const { return gone_by.has_value(); }

@@ -69,6 +69,7 @@ Json pod_shape(const Spec& spec) {
   put(json, "engine", shape_of(spec.engine));
   put(json, "port", spec.endpoint.port, normal.endpoint.port);
   if (spec.endpoint.api_key) json["apiKey"] = {spec.endpoint.api_key->name, spec.endpoint.api_key->key};
+  if (spec.tls) json["tls"] = spec.tls->secret_name;
   if (spec.experts) put(json, "expertSlots", spec.experts->redundant_slots_per_rank, 0);
   put(json, "drain", spec.drain_timeout_seconds, normal.drain_timeout_seconds);
   return json;

@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "common/agent_config.h"
 #include "common/error.h"
 #include "common/http_client.h"
 
@@ -16,7 +17,16 @@ Code code_of(int status) {
   return status >= 500 ? Code::kUnavailable : Code::kInvalidArgument;
 }
 
+common::HttpHeaders bearer(const std::string& token) {
+  return {{"Authorization", "Bearer " + token}};
+}
+
 }  // namespace
+
+AgentAddress AgentAccess::at(const std::string& ip, const std::string& tls_secret) const {
+  const auto found = tls.find(tls_secret);
+  return {ip, common::kDefaultAdminPort, token, previous_token, found == tls.end() ? nullptr : found->second};
+}
 
 std::string call_agent(const AgentAddress& agent, const std::string& method, const std::string& target,
                        const std::string& body, const AgentCallLimits& limits) {
@@ -25,12 +35,17 @@ std::string call_agent(const AgentAddress& agent, const std::string& method, con
   call.port = agent.admin_port;
   call.method = method;
   call.target = target;
-  call.headers = {{"Authorization", "Bearer " + agent.token}};
+  call.headers = bearer(agent.token);
+  call.tls = agent.tls;
   call.body = body;
   call.timeout = limits.timeout;
   call.stop = limits.stop;
   call.max_body_bytes = limits.max_body_bytes;
   common::HttpResponse response = common::http_call(call);
+  if (response.status == 401 && !agent.previous_token.empty()) {  // the agent has not read the new token yet
+    call.headers = bearer(agent.previous_token);
+    response = common::http_call(call);
+  }
   if (response.status >= 200 && response.status < 300) return std::move(response.body);
   throw Error(code_of(response.status), method + " " + target + " at " + agent.ip + " answered " +
                                             std::to_string(response.status) + ": " + response.body.substr(0, 200));

@@ -4,9 +4,13 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <map>
+#include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <stop_token>
 #include <string>
+
+#include "common/tls.h"
 
 namespace millrace::controller {
 
@@ -14,6 +18,18 @@ struct AgentAddress {
   std::string ip;
   std::uint16_t admin_port = 0;
   std::string token;
+  std::string previous_token = {};                    // shown to an agent that refuses `token`; empty: there is none
+  std::shared_ptr<const common::TlsClient> tls = {};  // null: the agent speaks plain HTTP
+};
+
+// What opens the agents of one deployment.
+struct AgentAccess {
+  std::string token;
+  std::string previous_token = {};
+  std::map<std::string, std::shared_ptr<const common::TlsClient>> tls = {};  // by the Secret with the certificate
+
+  // `tls_secret`: the one of the agent's pod; empty: it speaks plain HTTP.
+  AgentAddress at(const std::string& ip, const std::string& tls_secret) const;
 };
 
 struct AgentCallLimits {
@@ -23,7 +39,7 @@ struct AgentCallLimits {
 };
 
 // The body of a 2xx answer. Throws common::Error: kUnavailable and kDeadlineExceeded when the agent cannot be reached
-// or answers 5xx, kUnauthenticated for a wrong token, kInvalidArgument for other refusals.
+// or answers 5xx, kUnauthenticated when it takes neither token, kInvalidArgument for other refusals.
 std::string call_agent(const AgentAddress& agent, const std::string& method, const std::string& target,
                        const std::string& body, const AgentCallLimits& limits);
 

@@ -11,7 +11,7 @@ namespace millrace::controller {
 namespace {
 
 AgentAddress address_of(const ProbeGroup& group, const ProbePod& pod) {
-  return {pod.ip, common::kDefaultAdminPort, group.token};
+  return {pod.ip, common::kDefaultAdminPort, group.token, group.previous_token, group.tls};
 }
 
 // Differences that a plan or a status depends on; progress is told in steps of a tenth.

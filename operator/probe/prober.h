@@ -37,6 +37,8 @@ struct ProbeGroup {
   std::string token;
   bool drain = false;
   std::string zone;
+  std::string previous_token = {};                    // as in AgentAddress
+  std::shared_ptr<const common::TlsClient> tls = {};  // as in AgentAddress
 };
 
 // What the reconciler needs of the prober. Any thread.

@@ -91,6 +91,7 @@ PodView pod_view(const kube::Object& pod, const EvidenceSource& evidence) {
   }
   read_conditions(pod, view);
   read_trouble(pod, view);
+  view.tls_secret = tls_secret_of_pod(pod);
   view.evidence = evidence(view.uid);
   return view;
 }

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <set>
 
-#include "common/agent_config.h"
 #include "common/log.h"
 #include "operator/api/labels.h"
 #include "operator/kube/timestamp.h"
@@ -12,7 +11,6 @@
 #include "operator/reconcile/api_key.h"
 #include "operator/reconcile/compare.h"
 #include "operator/reconcile/observe.h"
-#include "operator/resources/admin_secret.h"
 #include "operator/resources/config_map.h"
 #include "operator/resources/disruption_budget.h"
 #include "operator/resources/pod.h"
@@ -87,7 +85,9 @@ Reconciler::Reconciler(kube::Client& client, const ClusterReader& cache, AgentPr
       probe_(probe),
       events_(events),
       options_(std::move(options)),
-      rollouts_(client, options_.now, options_.examiner) {}
+      rollouts_(client, options_.now, options_.examiner),
+      tokens_(client, events, options_.now),
+      trust_(client) {}
 
 Result Reconciler::reconcile(const kube::ObjectKey& key) {
   const kube::ObjectPtr object = cache_.get(kube::kModelDeployment, key);
@@ -161,30 +161,33 @@ void Reconciler::forget(const kube::ObjectKey& key) {
   rollouts_.forget(key);
   if (options_.autoscaler != nullptr) options_.autoscaler->forget(key);
   if (options_.experts != nullptr) options_.experts->watch(key, {});
-  {
-    const std::lock_guard lock(memories_mutex_);
-    memories_.erase(key);
-  }
-  const std::lock_guard lock(tokens_mutex_);
-  tokens_.erase(key);
+  tokens_.forget(key);
+  trust_.forget(key);
+  const std::lock_guard lock(memories_mutex_);
+  memories_.erase(key);
 }
 
 Reconciler::Outcome Reconciler::carry_out(const kube::Object& object, const Parent& parent) {
   Outcome outcome;
   try {
     look(cache_, object, parent, outcome);
-    const std::string token = ensure_token(parent, !outcome.plan.create.empty());
+    const AdminTokens::Access admin = tokens_.get(object, parent, !outcome.plan.create.empty());
     rollouts_.keep(object, parent, outcome.observed, outcome.rollout);
     apply_children(parent, outcome.rollout);
     // The cache may be behind what we did a moment ago: such steps are decided on the cluster itself.
     if (outcome.plan.moves_groups()) look(live_, object, parent, outcome);
-    if (!all_routable(outcome.observed, parent.spec)) outcome.missing = api_key_problem(client_, parent);
+    TlsTrust::Look trust = trust_.look(parent, outcome.observed);
+    const AgentAccess access{admin.token.token, admin.token.previous, std::move(trust.clients)};
+    if (!all_routable(outcome.observed, parent.spec)) {
+      outcome.missing = trust.problem.empty() ? api_key_problem(client_, parent) : trust.problem;
+    }
     act(object, parent, outcome);
     remember(parent.key, outcome.plan);
     remove_old_config_maps(parent, outcome);
-    watch_agents(parent, outcome, token);
-    rollouts_.examine(parent, outcome.observed, outcome.rollout, token);
-    if (options_.experts != nullptr) balance_experts(parent, outcome, token);
+    watch_agents(parent, outcome, access);
+    rollouts_.examine(parent, outcome.observed, outcome.rollout, access);
+    if (options_.experts != nullptr) balance_experts(parent, outcome, access);
+    outcome.plan.wait_at_most(admin.look_again);
   } catch (const common::Error& error) {
     outcome.error = error.what();
   }
@@ -255,26 +258,6 @@ void Reconciler::remove_old_config_maps(const Parent& parent, const Outcome& out
   }
 }
 
-// Secrets are not cached, so the token is remembered; `check` looks whether it is still there.
-std::string Reconciler::ensure_token(const Parent& parent, bool check) {
-  {
-    const std::lock_guard lock(tokens_mutex_);
-    const auto found = tokens_.find(parent.key);
-    if (!check && found != tokens_.end() && found->second.uid == parent.uid) return found->second.token;
-  }
-  const kube::ObjectKey key{parent.key.ns, admin_secret_name(parent.key)};
-  std::optional<kube::Object> secret = client_.get(kube::kSecret, key);
-  if (!secret) secret = client_.create(kube::kSecret, build_admin_secret(parent, random_token()));
-  const std::optional<std::string> token = token_of(*secret);
-  if (!token) {
-    throw common::Error(Code::kInvalidArgument, "Secret " + to_string(key) + " has no data." + kTokenKey +
-                                                    ": delete it, and the operator makes it anew");
-  }
-  const std::lock_guard lock(tokens_mutex_);
-  tokens_[parent.key] = {parent.uid, *token};
-  return *token;
-}
-
 void Reconciler::act(const kube::Object& object, const Parent& parent, Outcome& outcome) {
   const auto attempt = [&](auto&& step) {
     try {
@@ -323,7 +306,7 @@ void Reconciler::set_gate(const Parent& parent, const SetGate& gate, const Obser
   client_.apply(kube::kPod, pod, options);
 }
 
-void Reconciler::watch_agents(const Parent& parent, const Outcome& outcome, const std::string& token) {
+void Reconciler::watch_agents(const Parent& parent, const Outcome& outcome, const AgentAccess& access) {
   const std::set<std::string> draining(outcome.plan.draining.begin(), outcome.plan.draining.end());
   std::map<std::string, GroupShape> shapes;
   for (const kube::ObjectPtr& pod : cache_.children(kube::kPod, parent.key)) {
@@ -332,7 +315,9 @@ void Reconciler::watch_agents(const Parent& parent, const Outcome& outcome, cons
   std::vector<ProbeGroup> groups;
   for (const GroupView& group : outcome.observed.groups) {
     if (!shapes.contains(group.name) || group.terminating()) continue;
-    ProbeGroup target{shapes[group.name], {}, token, draining.contains(group.name), group.zone};
+    ProbeGroup target{shapes[group.name], {}, access.token, draining.contains(group.name), group.zone};
+    target.previous_token = access.previous_token;
+    target.tls = access.at("", group.pods.front().tls_secret).tls;
     for (const PodView& pod : group.pods) {
       if (!pod.ip.empty() && !pod.ended()) target.pods.push_back({pod.uid, pod.ip, pod.index});
     }
@@ -341,16 +326,14 @@ void Reconciler::watch_agents(const Parent& parent, const Outcome& outcome, cons
   probe_.watch(parent.key, std::move(groups));
 }
 
-void Reconciler::balance_experts(const Parent& parent, const Outcome& outcome, const std::string& token) {
+void Reconciler::balance_experts(const Parent& parent, const Outcome& outcome, const AgentAccess& access) {
   std::vector<ExpertGroup> groups;
   const Spec& spec = parent.spec;
   const bool wanted = spec.experts && spec.experts->move && spec.parallelism.expert > 1;
   for (const GroupView& group : outcome.observed.groups) {
     const PodView* leader = group.leader();
     if (!wanted || !group.routable() || group.retiring() || leader == nullptr) continue;
-    groups.push_back({group.name,
-                      {leader->ip, common::kDefaultAdminPort, token},
-                      nodes_of_expert_ranks(spec, group),
+    groups.push_back({group.name, access.at(leader->ip, leader->tls_secret), nodes_of_expert_ranks(spec, group),
                       expert_policy(*spec.experts)});
   }
   options_.experts->watch(parent.key, groups);

@@ -14,9 +14,11 @@
 #include "operator/plan/status.h"
 #include "operator/probe/autoscaler.h"
 #include "operator/probe/prober.h"
+#include "operator/reconcile/admin_tokens.h"
 #include "operator/reconcile/experts.h"
 #include "operator/reconcile/reader.h"
 #include "operator/reconcile/rollouts.h"
+#include "operator/reconcile/tls_trust.h"
 #include "operator/resources/child.h"
 
 namespace millrace::controller {
@@ -64,12 +66,11 @@ class Reconciler {
   void apply_children(const Parent& parent, const RolloutView& rollout);
   void apply(const kube::ResourceKind& kind, const kube::Object& wanted);
   void remove_old_config_maps(const Parent& parent, const Outcome& outcome);
-  std::string ensure_token(const Parent& parent, bool check);
   void act(const kube::Object& object, const Parent& parent, Outcome& outcome);
   void retire(const Parent& parent, const RetirePod& pod);
   void set_gate(const Parent& parent, const SetGate& gate, const Observed& observed);
-  void watch_agents(const Parent& parent, const Outcome& outcome, const std::string& token);
-  void balance_experts(const Parent& parent, const Outcome& outcome, const std::string& token);
+  void watch_agents(const Parent& parent, const Outcome& outcome, const AgentAccess& access);
+  void balance_experts(const Parent& parent, const Outcome& outcome, const AgentAccess& access);
   void write_status(const kube::Object& object, const StatusInput& input);
   void tell(const kube::Object& object, const Plan& plan);
   void tell_zones(const kube::Object& object, const Json& status);
@@ -81,16 +82,11 @@ class Reconciler {
   kube::EventRecorder* events_;
   const ReconcilerOptions options_;
   Rollouts rollouts_;
+  AdminTokens tokens_;
+  TlsTrust trust_;
 
   std::mutex memories_mutex_;
   std::map<kube::ObjectKey, PlacementMemory> memories_;  // by deployment
-
-  std::mutex tokens_mutex_;
-  struct KnownToken {
-    std::string uid;  // of the deployment
-    std::string token;
-  };
-  std::map<kube::ObjectKey, KnownToken> tokens_;  // by deployment
 };
 
 }  // namespace millrace::controller

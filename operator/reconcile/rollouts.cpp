@@ -3,7 +3,6 @@
 #include <optional>
 #include <set>
 
-#include "common/agent_config.h"
 #include "common/log.h"
 #include "operator/resources/controller_revision.h"
 
@@ -113,12 +112,12 @@ void Rollouts::measure(const Parent& asked, const Observed& observed, const Roll
 }
 
 void Rollouts::examine(const Parent& asked, const Observed& observed, const RolloutView& view,
-                       const std::string& token) {
+                       const AgentAccess& access) {
   if (examiner_ == nullptr || !view.report.canary.measures || asked.spec.rollout.canary->golden_prompts.empty()) return;
   const auto leader_of = [&](const std::string& revision) -> std::optional<AgentAddress> {
     for (const GroupView& group : observed.groups) {
       if (group.revision != revision || !group.routable()) continue;
-      return AgentAddress{group.leader()->ip, common::kDefaultAdminPort, token};
+      return access.at(group.leader()->ip, group.leader()->tls_secret);
     }
     return std::nullopt;
   };

@@ -39,8 +39,8 @@ class Rollouts {
                    const Observed& observed) const;
   // Writes down what has been decided, measures a canary that runs, and brings the history into order.
   void keep(const kube::Object& object, const Parent& asked, const Observed& observed, RolloutView& view);
-  // Has the golden prompts of a canary asked once its groups are warm. `token`: of the deployment's agents.
-  void examine(const Parent& asked, const Observed& observed, const RolloutView& view, const std::string& token);
+  // Has the golden prompts of a canary asked once its groups are warm. `access`: to the deployment's agents.
+  void examine(const Parent& asked, const Observed& observed, const RolloutView& view, const AgentAccess& access);
   void forget(const kube::ObjectKey& deployment);
 
  private:

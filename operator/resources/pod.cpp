@@ -4,6 +4,7 @@
 #include "operator/api/labels.h"
 #include "operator/resources/admin_secret.h"
 #include "operator/resources/config_map.h"
+#include "operator/resources/tls_secret.h"
 
 namespace millrace::controller {
 namespace {
@@ -13,6 +14,7 @@ constexpr const char* kModelPath = "/model";
 constexpr const char* kConfigPath = "/etc/millrace/config";
 constexpr const char* kAdminPath = "/etc/millrace/admin";
 constexpr const char* kApiKeyPath = "/etc/millrace/api-key";
+constexpr const char* kTlsPath = "/etc/millrace/tls";
 constexpr int kUser = 65532;  // "nonroot" of common base images
 
 class PodBuilder {
@@ -42,8 +44,9 @@ class PodBuilder {
   StringMap annotations() const {
     StringMap annotations = template_.annotations;
     annotations["kubectl.kubernetes.io/default-container"] = kAgentContainer;
-    const Json shape = {
+    Json shape = {
         {"tensor", spec_.parallelism.tensor}, {"expert", spec_.parallelism.expert}, {"perPod", spec_.devices.per_pod}};
+    if (spec_.tls) shape["tlsSecret"] = spec_.tls->secret_name;
     annotations[kShapeAnnotation] = shape.dump();
     return annotations;
   }
@@ -137,6 +140,12 @@ class PodBuilder {
       args.push_back("--api-key-file");
       args.push_back(std::string(kApiKeyPath) + "/key");
     }
+    if (spec_.tls) {
+      args.push_back("--tls-cert-file");
+      args.push_back(std::string(kTlsPath) + "/" + kTlsCertificateKey);
+      args.push_back("--tls-key-file");
+      args.push_back(std::string(kTlsPath) + "/" + kTlsPrivateKeyKey);
+    }
     return args;
   }
 
@@ -159,8 +168,8 @@ class PodBuilder {
     return json;
   }
 
-  static Json probe(const char* path, int period, int failures) {
-    return {{"httpGet", {{"path", path}, {"port", "admin"}, {"scheme", "HTTP"}}},
+  Json probe(const char* path, int period, int failures) const {
+    return {{"httpGet", {{"path", path}, {"port", "admin"}, {"scheme", spec_.tls ? "HTTPS" : "HTTP"}}},
             {"periodSeconds", period},
             {"timeoutSeconds", path == std::string("/livez") ? 5 : 2},
             {"failureThreshold", failures}};
@@ -177,6 +186,10 @@ class PodBuilder {
           {{"name", "millrace-api-key"},
            {"secret",
             {{"secretName", ref->name}, {"defaultMode", 0440}, {"items", {{{"key", ref->key}, {"path", "key"}}}}}}});
+    }
+    if (spec_.tls) {
+      volumes.push_back(
+          {{"name", "millrace-tls"}, {"secret", {{"secretName", spec_.tls->secret_name}, {"defaultMode", 0440}}}});
     }
     for (const Json& volume : template_.volumes) volumes.push_back(volume);
     return volumes;
@@ -201,6 +214,7 @@ class PodBuilder {
     if (spec_.endpoint.api_key) {
       mounts.push_back({{"name", "millrace-api-key"}, {"mountPath", kApiKeyPath}, {"readOnly", true}});
     }
+    if (spec_.tls) mounts.push_back({{"name", "millrace-tls"}, {"mountPath", kTlsPath}, {"readOnly", true}});
     for (const Json& mount : template_.volume_mounts) mounts.push_back(mount);
     return mounts;
   }
@@ -211,16 +225,27 @@ class PodBuilder {
   const CreatePod& wanted_;
 };
 
+Json annotated_shape(const kube::Object& pod) {
+  Json shape = Json::parse(pod.annotation(kShapeAnnotation).value_or(""), nullptr, false);
+  return shape.is_object() ? shape : Json::object();
+}
+
 }  // namespace
 
 kube::Object build_pod(const Parent& parent, const CreatePod& wanted) {
   return PodBuilder(parent, wanted).build();
 }
 
+std::string tls_secret_of_pod(const kube::Object& pod) {
+  const Json shape = annotated_shape(pod);
+  const auto found = shape.find("tlsSecret");
+  return found != shape.end() && found->is_string() ? found->get<std::string>() : "";
+}
+
 std::optional<GroupShape> shape_of_pod(const kube::Object& pod) {
-  const Json shape = Json::parse(pod.annotation(kShapeAnnotation).value_or(""), nullptr, false);
+  const Json shape = annotated_shape(pod);
   const std::optional<std::string> group = pod.label(kGroupLabel);
-  if (!group || !shape.is_object()) return std::nullopt;
+  if (!group) return std::nullopt;
   const auto number = [&](const char* key) {
     const auto found = shape.find(key);
     return found != shape.end() && found->is_number_integer() ? found->get<std::int32_t>() : 0;

@@ -17,4 +17,8 @@ kube::Object build_pod(const Parent& parent, const CreatePod& wanted);
 // pod was not made by build_pod.
 std::optional<GroupShape> shape_of_pod(const kube::Object& pod);
 
+// The Secret whose certificate the agent of a stored pod shows, which the current spec may no longer name. Empty when
+// it speaks plain HTTP.
+std::string tls_secret_of_pod(const kube::Object& pod);
+
 }  // namespace millrace::controller

@@ -9,13 +9,16 @@ kube::Object build_service(const Parent& parent) {
   service.json()["spec"] = {
       {"type", parent.spec.endpoint.service_type},
       {"selector", {{kDeploymentLabel, parent.key.name}, {kPodIndexLabel, "0"}}},
-      {"ports",
-       {{{"name", "http"}, {"port", parent.spec.endpoint.port}, {"targetPort", "http"}, {"protocol", "TCP"}}}}};
+      {"ports", {{{"port", parent.spec.endpoint.port}, {"targetPort", "http"}, {"protocol", "TCP"}}}}};
+  Json& port = service.json()["spec"]["ports"][0];
+  port["name"] = parent.spec.tls ? "https" : "http";
+  if (parent.spec.tls) port["appProtocol"] = "https";
   return service;
 }
 
 std::string endpoint_url(const Parent& parent) {
-  return "http://" + service_name(parent) + "." + parent.key.ns + ".svc:" + std::to_string(parent.spec.endpoint.port);
+  return (parent.spec.tls ? "https://" : "http://") + service_name(parent) + "." + parent.key.ns +
+         ".svc:" + std::to_string(parent.spec.endpoint.port);
 }
 
 }  // namespace millrace::controller

@@ -12,6 +12,8 @@
 #include "common/http_client.h"
 #include "tests/agent/api_fixture.h"
 #include "tests/paths.h"
+#include "tests/support/certificates.h"
+#include "tests/support/mounted_secret.h"
 
 namespace millrace::agent {
 namespace {
@@ -23,15 +25,16 @@ using common::HttpResponse;
 constexpr std::chrono::seconds kPatience{20};
 
 struct AgentFixture {
-  explicit AgentFixture(FakeEngine::Script script, std::int32_t max_num_seqs = 4, std::int32_t max_queued = 4) {
-    AgentOptions options;
+  explicit AgentFixture(FakeEngine::Script script, std::int32_t max_num_seqs = 4, std::int32_t max_queued = 4,
+                        AgentOptions options = {}, std::shared_ptr<const common::TlsClient> trusting = nullptr)
+      : tls(std::move(trusting)) {
     options.config.port = 0;
     options.config.admin_port = 0;
     options.config.max_num_seqs = max_num_seqs;
     options.config.max_queued_requests = max_queued;
     options.model_directory = MILLRACE_SOURCE_DIR "/examples/models/tiny-moe";
     options.bind = "127.0.0.1";
-    options.admin_token = "admin";
+    if (!options.admin_token) options.admin_token = "admin";
     options.standalone =
         common::GroupMembership{.generation = 1, .group = "g", .peers = {{.pod_index = 0, .host = "127.0.0.1"}}};
     GroupRuntime runtime{.connect = [](const auto&) { return Comms{}; },
@@ -49,12 +52,13 @@ struct AgentFixture {
       std::this_thread::yield();
   }
 
-  HttpResponse admin(const std::string& method, const std::string& path) {
+  HttpResponse admin(const std::string& method, const std::string& path, const std::string& token = "admin") {
     return http_call({.host = "127.0.0.1",
                       .port = agent->admin_port(),
                       .method = method,
                       .target = path,
-                      .headers = {{"Authorization", "Bearer admin"}}});
+                      .headers = {{"Authorization", "Bearer " + token}},
+                      .tls = tls});
   }
   HttpCall chat(const json& more = json::object()) {
     json body = chat_body("Hi", more);
@@ -64,7 +68,8 @@ struct AgentFixture {
             .method = "POST",
             .target = "/v1/chat/completions",
             .body = body.dump(),
-            .timeout = kPatience};
+            .timeout = kPatience,
+            .tls = tls};
   }
   json status() { return json::parse(admin("GET", "/admin/v1/status").body); }
   bool wait_until_idle() {
@@ -73,6 +78,7 @@ struct AgentFixture {
     return status()["in_flight"] == 0;
   }
 
+  const std::shared_ptr<const common::TlsClient> tls;  // null: plain HTTP
   std::promise<FakeEngine*> engine;
   FakeEngine* fake = nullptr;
   std::unique_ptr<Agent> agent;
@@ -89,6 +95,48 @@ TEST(Agent, StreamsAnAnswerOverASocket) {
   EXPECT_TRUE(body.ends_with("data: [DONE]\n\n"));
   EXPECT_TRUE(f.wait_until_idle());
   EXPECT_EQ(json::parse(http_call(f.chat()).body)["model"], "tiny-moe") << "the folder's name, without a configuration";
+}
+
+TEST(Agent, ServesBothPortsOverTlsToAClientThatTrustsItsAuthority) {
+  const test::CertificateAuthority authority;
+  test::MountedSecret secret(authority.issue("chat.prod.svc"));
+  AgentOptions options;
+  options.tls = common::TlsServerFiles{secret.file("tls.crt"), secret.file("tls.key"), std::chrono::milliseconds(0)};
+  AgentFixture f(says("Hello there."), 4, 4, options,
+                 common::make_tls_client({.ca_pem = authority.pem(), .server_name = "chat.prod.svc"}));
+  EXPECT_EQ(json::parse(http_call(f.chat()).body)["choices"][0]["message"]["content"], "Hello there.");
+  EXPECT_EQ(f.status()["phase"], "Serving");
+  HttpCall plain = f.chat();
+  plain.tls = nullptr;
+  EXPECT_THROW(http_call(plain), common::Error);
+  const test::CertificateAuthority other;
+  HttpCall wary = f.chat();
+  wary.tls = common::make_tls_client({.ca_pem = other.pem(), .server_name = "chat.prod.svc"});
+  EXPECT_THROW(http_call(wary), common::Error);
+}
+
+TEST(Agent, TakesANewAdminTokenWhileItServesAndTheOldOneUntilThatIsGone) {
+  test::MountedSecret secret;
+  secret.replace({{"token", "old"}});
+  AgentOptions options;
+  options.admin_token = common::AccessToken::from_file(secret.file("token"), std::chrono::milliseconds(0));
+  AgentFixture f(says("one two three"), 4, 4, options);
+  f.fake->hold_after(1);
+  auto running = std::async(std::launch::async, [&] { return http_call(f.chat()); });
+  ASSERT_TRUE(f.fake->wait_for_requests(1));
+  const auto accepts = [&](const std::string& token) {
+    return f.admin("GET", "/admin/v1/status", token).status == 200;
+  };
+  EXPECT_TRUE(accepts("old"));
+  EXPECT_FALSE(accepts("new"));
+  secret.replace({{"token", "new"}, {"previous", "old"}});
+  EXPECT_TRUE(accepts("new"));
+  EXPECT_TRUE(accepts("old"));
+  secret.replace({{"token", "new"}});
+  EXPECT_TRUE(accepts("new"));
+  EXPECT_FALSE(accepts("old"));
+  f.fake->release();
+  EXPECT_EQ(running.get().status, 200);
 }
 
 TEST(Agent, AnswersOverloadWithoutWaitingForTheEngine) {

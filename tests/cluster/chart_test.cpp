@@ -83,12 +83,12 @@ class Chart : public SharedControlPlane {
     return folder;
   }
 
-  // ServiceMonitor is not of Kubernetes, so the API server has no schema of it; a test of its own judges it.
+  // Monitors are not of Kubernetes, so the API server has no schema of them; tests of their own judge them.
   static CommandResult kubeconform(const std::string& manifests) {
     const std::string location = schemas().string() + "/{{.ResourceKind}}{{.KindSuffix}}.json";
-    return run_command(
-        {find_program("kubeconform"), "-strict", "-summary", "-skip", "ServiceMonitor", "-schema-location", location},
-        manifests);
+    return run_command({find_program("kubeconform"), "-strict", "-summary", "-skip", "ServiceMonitor,PodMonitor",
+                        "-schema-location", location},
+                       manifests);
   }
 
   // Discovery follows a moment after a kind is established.
@@ -205,6 +205,35 @@ TEST_F(Chart, WritesServiceMonitorsThatTheirKindAcceptsAndThatFindTheService) {
   uninstall("monitored");
   cluster().kubectl({"delete", crd});
   cluster().kubectl({"delete", "crd", "modeldeployments.millrace.dev"});
+}
+
+TEST_F(Chart, MonitorsTheAgentsThatItIsToldOf) {
+  EXPECT_THAT(render({}).out, Not(HasSubstr("kind: PodMonitor")));
+  const CommandResult rendered =
+      render({"-f", kChart / "ci/hardened-values.yaml", "--show-only", "templates/podmonitors.yaml"});
+  ASSERT_TRUE(rendered.ok()) << rendered.err;
+  EXPECT_THAT(rendered.out, AllOf(HasSubstr("name: chat-admin"), HasSubstr("namespace: prod"),
+                                  HasSubstr("serverName: sealed.prod.svc"), HasSubstr("name: sealed-tls")));
+  const std::string crd = "crd/podmonitors.monitoring.coreos.com";
+  ASSERT_TRUE(cluster().kubectl({"apply", "-f", kSource / "tests/cluster/pod_monitor_crd.yaml"}).ok());
+  ASSERT_TRUE(cluster().kubectl({"wait", "--for=condition=Established", "--timeout=60s", crd}).ok());
+  ASSERT_TRUE(eventually_served("podmonitors.monitoring.coreos.com"));
+  const CommandResult judged =
+      cluster().kubectl({"create", "--dry-run=server", "--validate=strict", "--namespace", "default", "-f", "-"},
+                        without_namespace(rendered.out));
+  EXPECT_TRUE(judged.ok()) << judged.err;
+  cluster().kubectl({"delete", crd});
+}
+
+TEST_F(Chart, LetsTheOperatorChangeSecretsOnlyWhereThatIsAskedFor) {
+  const auto verbs = [](const Args& values) {
+    const std::string text = render(values).out;
+    const std::size_t at = text.find("resources: [secrets]");
+    return text.substr(at, text.find('\n', text.find("verbs:", at)) - at);
+  };
+  EXPECT_THAT(verbs({}), HasSubstr("verbs: [get, create]"));
+  EXPECT_THAT(verbs({"--set", "rbac.patchSecrets=true"}), HasSubstr("verbs: [get, create, patch]"));
+  EXPECT_THAT(verbs({"--set", "namespaces={prod}"}), HasSubstr("verbs: [get, create, patch]"));
 }
 
 TEST_F(Chart, InstallsUpgradesAndLeavesTheCrdBehind) {

@@ -162,7 +162,7 @@ void PlayedNodes::start(const Object& pod) {
   for (const Json& volume : pod.at("/spec/volumes")) {
     if (volume.value("name", "") != "millrace-admin") continue;
     const auto secret = client_.get(kube::kSecret, {pod.ns(), volume.value("/secret/secretName"_json_pointer, "")});
-    token = controller::token_of(*secret).value_or("");
+    token = controller::token_of(*secret, std::chrono::system_clock::now()).value_or(controller::AdminToken{}).token;
   }
   const int index = std::stoi(pod.label(controller::kPodIndexLabel).value_or("0"));
   const std::string ip = next_ip();

@@ -26,8 +26,8 @@ server-side apply of what does not exist needs create and patch. Children withou
   resources: [poddisruptionbudgets]
   verbs: [get, list, watch, create, patch]
 - apiGroups: [""]
-  resources: [secrets] # admin tokens, and whether the API key that a deployment names is there; never listed
-  verbs: [get, create]
+  resources: [secrets] # admin tokens, and whether those that a deployment names are there; never listed
+  verbs: [get, create{{ if or .Values.namespaces .Values.rbac.patchSecrets }}, patch{{ end }}]
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create, patch]

@@ -47,6 +47,7 @@ resources: {requests: {memory: 64Gi}, limits: {memory: 128Gi, cpu: 8}}
 podTemplate: {labels: {a: b}, priorityClassName: high, env: [{name: X, value: y}]}
 engine: {maxModelLen: 4096, maxNumSeqs: 8, maxNumBatchedTokens: 64, memory: 1Gi, threads: 2, maxQueuedRequests: 9}
 endpoint: {port: 9000, serviceType: NodePort, auth: {apiKeySecretRef: {name: keys, key: k}}}
+tls: {secretName: chat-tls}
 drain: {timeoutSeconds: 60}
 zones: [a, b]
 )"),
@@ -61,6 +62,7 @@ zones: [a, b]
   EXPECT_EQ(spec.pod_template.env.size(), 1U);
   EXPECT_EQ(spec.engine.memory_bytes, std::int64_t{1} << 30);
   EXPECT_EQ(spec.endpoint.api_key->key, "k");
+  EXPECT_EQ(spec.tls->secret_name, "chat-tls");
   EXPECT_EQ(spec.zones, (std::vector<std::string>{"a", "b"}));
 }
 
@@ -92,6 +94,8 @@ TEST(SpecParser, NamesTheFieldTheValueAndWhatIsAccepted) {
       {kModel + "endpoint: {serviceType: External}", "ClusterIP, NodePort or LoadBalancer"},
       {kModel + "endpoint: {port: 8001}", "spec.endpoint.port is 8001"},
       {kModel + "endpoint: {auth: {}}", "apiKeySecretRef is missing"},
+      {kModel + "tls: {}", "spec.tls.secretName is \"\": give the name of a Secret of type kubernetes.io/tls"},
+      {kModel + "tls: {secretName: Chat}", "spec.tls.secretName is \"Chat\""},
       {kModel + "podTemplate: {labels: {millrace.dev/group: x}}", "prefix of your own"},
       {kModel + "podTemplate: {volumeMounts: [{name: x, mountPath: /x}]}", "volumeMounts"},
       {kModel + "podTemplate: {volumes: [3]}", "volumes"},

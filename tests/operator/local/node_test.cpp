@@ -130,6 +130,8 @@ TEST_F(NodeTest, GivesThePodItsFilesAndVariables) {
   ASSERT_TRUE(eventually([&] { return condition("Ready") == "True"; }));
   EXPECT_EQ(fetch("/file"), "hello");
   EXPECT_THAT(fetch("/env"), HasSubstr("volumes/settings/a.txt"));
+  cluster_.patch(kube::kConfigMap, map.key(), {{"data", {{"a.txt", "good evening"}}}});
+  EXPECT_TRUE(eventually([&] { return fetch("/file") == "good evening"; })) << "files follow their object";
 }
 
 TEST_F(NodeTest, RestartsAContainerThatEndsAndSaysHowItEnded) {

@@ -40,6 +40,7 @@ TEST(Revision, ChangesWithEverythingThatShapesPods) {
       [](Spec& spec) {
         spec.endpoint.api_key = {"keys", "api"};
       },
+      [](Spec& spec) { spec.tls = TlsSpec{"chat-tls"}; },
       [](Spec& spec) { spec.drain_timeout_seconds = 5; },
   };
   std::set<std::string> revisions{revision_of(sample())};

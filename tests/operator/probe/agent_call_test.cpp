@@ -52,6 +52,21 @@ TEST_F(AgentCallTest, ThrowsWhatARefusalMeansAndSaysWhoSaidWhat) {
   }
 }
 
+TEST(AgentCall, ShowsTheTokenBeforeToAnAgentThatRefusesTheNewOne) {
+  std::vector<std::string> shown;
+  common::HttpServer server({}, [&](const HttpRequest& request) -> HttpReply {
+    shown.emplace_back(request.header("authorization"));
+    return common::HttpResponse{.status = shown.back() == "Bearer old" ? 200 : 401, .body = "{}"};
+  });
+  const AgentAccess access{"new", "old"};
+  AgentAddress agent = access.at("127.0.0.1", "");
+  agent.admin_port = server.port();
+  EXPECT_EQ(call_agent(agent, "GET", "/", "", {}), "{}");
+  EXPECT_EQ(shown, (std::vector<std::string>{"Bearer new", "Bearer old"}));
+  agent.previous_token = "older";
+  EXPECT_EQ(test::fault_of([&] { call_agent(agent, "GET", "/", "", {}); }).code, Code::kUnauthenticated);
+}
+
 TEST_F(AgentCallTest, RefusesAnAnswerThatIsNoJson) {
   EXPECT_EQ(test::fault_of([&] { ask_agent(agent_, "/201", {}); }).code, Code::kDataLoss);
 }

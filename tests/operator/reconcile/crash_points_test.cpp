@@ -93,6 +93,16 @@ std::function<bool(CrashWorld&)> serves_updated(int groups) {
   };
 }
 
+void ask_for_another_token(CrashWorld& life) {
+  life.world.cluster.patch(kube::kModelDeployment, life.world.key,
+                           {{"metadata", {{"annotations", {{kRotateAnnotation, "1"}}}}}});
+}
+
+bool has_another_token(CrashWorld& life) {
+  const auto token = token_of(*life.world.cluster.get(kube::kSecret, {"default", "m-admin"}), life.world.now);
+  return serves(2)(life) && token && !token->previous.empty();
+}
+
 bool nothing_is_left(CrashWorld& life) {
   return life.picture().empty();
 }
@@ -140,6 +150,7 @@ std::vector<Workflow> workflows() {
        0,
        [](CrashWorld& life) { return life.experts.balanced(); }},
       {"ZoneFailover", running(spec_of(3)), {{0, cut_zone_a}, {12, mend_zone_a}}, 30, 4, 2, serves(3)},
+      {"RotateAdminToken", running(spec_of(2)), {{0, ask_for_another_token}}, 12, 2, 2, has_another_token},
       {"Delete", running(spec_of(2)), {{0, remove_deployment}}, 8, 2, 0, nothing_is_left},
       {"DeleteWhileCreating",
        [](CrashWorld&) {},

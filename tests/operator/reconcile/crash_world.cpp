@@ -24,6 +24,8 @@ bool is_incidental(const std::string& key) {
                                            kCompletedAnnotation,
                                            kRetiringAnnotation,
                                            "token",
+                                           "previous",
+                                           "previous-until",
                                            "decidedAt",
                                            "since",
                                            "asOf",

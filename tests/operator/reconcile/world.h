@@ -37,7 +37,8 @@ class CountingClient final : public kube::Client {
   int writes = 0;
   int lists = 0;
   bool refuse_lists = false;
-  int break_at = -1;  // this write throws instead; with `after`, it happens and then throws
+  bool forbid_secret_patches = false;  // as the chart's default roles do
+  int break_at = -1;                   // this write throws instead; with `after`, it happens and then throws
   bool after = false;
 
   std::optional<kube::Object> get(const kube::ResourceKind& kind, const kube::ObjectKey& key) override {
@@ -59,6 +60,9 @@ class CountingClient final : public kube::Client {
   using Client::patch;
   kube::Object patch(const kube::ResourceKind& kind, const kube::ObjectKey& key, const kube::Json& merge_patch,
                      const kube::PatchOptions& options) override {
+    if (forbid_secret_patches && kind == kube::kSecret) {
+      throw kube::ApiError(common::Code::kPermissionDenied, 403, "Forbidden", "may not patch secrets");
+    }
     return write([&] { return inner_.patch(kind, key, merge_patch, options); });
   }
   using Client::remove;

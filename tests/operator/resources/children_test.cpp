@@ -18,7 +18,7 @@ Parent sample() {
 
 TEST(Children, BelongToTheirDeployment) {
   for (const kube::Object& child : {build_service(sample()), build_config_map(sample()),
-                                    build_disruption_budget(sample()), build_admin_secret(sample(), "t")}) {
+                                    build_disruption_budget(sample()), build_admin_secret(sample(), {"t"})}) {
     const auto owner = child.controller_owner();
     ASSERT_TRUE(owner);
     EXPECT_EQ(owner->uid, "uid-1");
@@ -40,6 +40,16 @@ TEST(Children, TheServiceSelectsLeaders) {
   EXPECT_EQ(service.int_at("/spec/ports/0/port"), 9000);
   EXPECT_EQ(service.string_at("/spec/type"), "LoadBalancer");
   EXPECT_EQ(endpoint_url(parent), "http://chat.prod.svc:9000");
+}
+
+TEST(Children, TheServiceSaysThatItSpeaksTls) {
+  Parent parent = sample();
+  EXPECT_EQ(build_service(parent).string_at("/spec/ports/0/name"), "http");
+  parent.spec.tls = TlsSpec{"chat-tls"};
+  const kube::Object service = build_service(parent);
+  EXPECT_EQ(service.string_at("/spec/ports/0/name"), "https");
+  EXPECT_EQ(service.string_at("/spec/ports/0/appProtocol"), "https");
+  EXPECT_EQ(endpoint_url(parent), "https://chat.prod.svc:8000");
 }
 
 TEST(Children, TheConfigurationIsWhatAgentsRead) {
@@ -78,8 +88,20 @@ TEST(Children, TokensAreRandomAndSurviveTheSecret) {
   const std::string token = random_token();
   EXPECT_EQ(token.size(), 64U);
   EXPECT_NE(token, random_token());
-  EXPECT_EQ(token_of(build_admin_secret(sample(), token)), token);
-  EXPECT_FALSE(token_of(kube::Object()));
+  EXPECT_EQ(token_of(build_admin_secret(sample(), {token}), TimePoint{}), AdminToken{token});
+  EXPECT_FALSE(token_of(kube::Object(), TimePoint{}));
+}
+
+TEST(Children, ATokenBeforeCountsUntilItsTimeIsOver) {
+  const TimePoint now(std::chrono::hours(1000));
+  const AdminToken next = rotated("old", now);
+  EXPECT_NE(next.token, "old");
+  EXPECT_EQ(next.previous, "old");
+  const kube::Object secret = build_admin_secret(sample(), next, "please");
+  EXPECT_EQ(secret.annotation(kRotateAnnotation), "please");
+  EXPECT_EQ(token_of(secret, now), next);
+  EXPECT_EQ(token_of(secret, now + kTokenOverlap)->previous, "");
+  EXPECT_EQ(token_of(secret, now + kTokenOverlap)->token, next.token);
 }
 
 }  // namespace

@@ -116,6 +116,23 @@ TEST(Pod, TakesTheApiKeyFromTheNamedSecret) {
   EXPECT_THAT(words(pod.at("/spec/containers/0/args")), Contains("/etc/millrace/api-key/key"));
 }
 
+TEST(Pod, SpeaksTlsWithTheCertificateOfTheNamedSecret) {
+  EXPECT_EQ(tls_secret_of_pod(build_pod(sample(), kWanted)), "");
+  Parent parent = sample();
+  parent.spec.tls = TlsSpec{"chat-tls"};
+  const kube::Object pod = build_pod(parent, kWanted);
+  EXPECT_EQ(tls_secret_of_pod(pod), "chat-tls");
+  EXPECT_EQ(named(pod.at("/spec/volumes"), "millrace-tls")["secret"]["secretName"], "chat-tls");
+  const kube::Object container(pod.at("/spec/containers/0"));
+  EXPECT_EQ(named(container.at("/volumeMounts"), "millrace-tls")["readOnly"], true);
+  EXPECT_THAT(words(container.at("/args")),
+              IsSupersetOf({"--tls-cert-file", "/etc/millrace/tls/tls.crt", "/etc/millrace/tls/tls.key"}));
+  for (const char* probe : {"/startupProbe", "/livenessProbe", "/readinessProbe"}) {
+    EXPECT_EQ(container.string_at(std::string(probe) + "/httpGet/scheme"), "HTTPS");
+  }
+  EXPECT_TRUE(shape_of_pod(pod));
+}
+
 TEST(Pod, AddsWhatTheTemplateAsksFor) {
   Parent parent = sample();
   PodTemplate& pod_template = parent.spec.pod_template;
