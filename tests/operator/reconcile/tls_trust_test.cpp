@@ -130,7 +130,9 @@ TEST(TlsTrust, OldGroupsAreCalledAsTheyWereMade) {
   std::vector<bool> over_tls;
   for (const ProbeGroup& group : world.probe.watched[world.key]) over_tls.push_back(group.tls != nullptr);
   EXPECT_THAT(over_tls, ::testing::UnorderedElementsAre(false, true));
+  world.run_agents();
   ASSERT_TRUE(world.settle());
+  ASSERT_EQ(world.probe.watched[world.key].size(), 1U);
   EXPECT_TRUE(world.probe.watched[world.key].at(0).tls);
 }
 
