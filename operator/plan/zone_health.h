@@ -5,8 +5,7 @@
 // evidence agree. Three rules keep the operator from blaming a zone for its own troubles:
 // - silence counts only while agents of another zone answer (else our own network may be what is broken);
 // - a node that renewed its lease after the silence began is alive, whoever cannot reach it;
-// - what the API server last said about nodes is void while it cannot be reached, and says nothing about a zone without
-//   agents while agents of another zone answer on nodes that it does not hear of either.
+// - what the API server last said about nodes is void while it cannot be reached.
 #pragma once
 
 #include <chrono>
