@@ -1,6 +1,7 @@
 // millrace-agent: serves one pod of a group.
 #include <pthread.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <csignal>
@@ -8,10 +9,12 @@
 #include <nlohmann/json.hpp>
 
 #include "agent/agent.h"
+#include "agent/model_text.h"
 #include "agent/version.h"
 #include "common/error.h"
 #include "common/file.h"
 #include "common/log.h"
+#include "engine/checkpoint_check.h"
 
 namespace {
 
@@ -35,6 +38,7 @@ struct Flags {
   int port = -1;
   int admin_port = -1;
   bool standalone = false;
+  bool check_model = false;
   bool open_metrics = false;
   std::vector<std::string> cors_origins;
 };
@@ -53,10 +57,12 @@ void add_flags(CLI::App& app, Flags& flags) {
   app.add_option("--bind", flags.bind, "Numeric address to listen on")->capture_default_str();
   auto* standalone =
       app.add_flag("--standalone", flags.standalone, "Run alone, without an operator: all ranks in this process");
-  app.add_option("--tensor", flags.tensor, "Ranks, with --standalone")->needs(standalone)->check(CLI::Range(1, 64));
-  app.add_option("--expert", flags.expert, "Expert-parallel ranks, with --standalone")
-      ->needs(standalone)
-      ->check(CLI::Range(1, 64));
+  app.add_flag("--check-model", flags.check_model, "Check that ranks can load the model, read all of it once, and end")
+      ->excludes(standalone);
+  auto* tensor = app.add_option("--tensor", flags.tensor, "Ranks, with --standalone or --check-model");
+  auto* expert = app.add_option("--expert", flags.expert, "Expert-parallel ranks, with --standalone or --check-model");
+  tensor->check(CLI::Range(1, 64));
+  expert->check(CLI::Range(1, 64));
   app.add_option("--served-model-name", flags.served_model_name,
                  "Overrides the configuration; default: the folder's name");
   app.add_option("--port", flags.port, "Overrides the configuration")->check(CLI::Range(0, 65535));
@@ -65,7 +71,11 @@ void add_flags(CLI::App& app, Flags& flags) {
   app.add_flag("--open-metrics", flags.open_metrics, "Serve /metrics without the admin token");
   app.add_option("--log-level", flags.log_level, "debug, info, warn or error")->capture_default_str();
   app.add_option("--log-format", flags.log_format, "text or json")->capture_default_str();
-  app.callback([&flags, config] {
+  app.callback([=, &flags] {
+    if (flags.check_model) return;
+    for (const CLI::Option* option : {tensor, expert}) {
+      if (!flags.standalone && !option->empty()) throw CLI::RequiresError(option->get_name(), "--standalone");
+    }
     if (!flags.standalone && config->empty()) throw CLI::RequiredError("--config or --standalone");
     if (flags.tls_cert_file.empty() != flags.tls_key_file.empty()) throw CLI::RequiredError("--tls-key-file");
     if (!flags.standalone && flags.admin_token_file.empty()) throw CLI::RequiredError("--admin-token-file");
@@ -108,6 +118,14 @@ AgentOptions to_options(const Flags& flags) {
   return options;
 }
 
+// In the background of whatever else runs on the machine.
+void check_model(const Flags& flags) {
+  static_cast<void>(!nice(19));
+  static_cast<void>(millrace::agent::load_model_text(flags.model));
+  const auto found = millrace::engine::check_checkpoint(flags.model, flags.tensor, flags.expert);
+  common::log_info("the model can be loaded", {{"architecture", found.architecture}, {"bytes", found.bytes}});
+}
+
 // A server of many connections needs many descriptors; the soft limit is often 1024.
 void raise_descriptor_limit() {
   rlimit limit{};
@@ -129,6 +147,7 @@ sigset_t block_stop_signals() {
 
 void run(const Flags& flags) {
   common::configure_log(common::parse_log_format(flags.log_format), common::parse_log_level(flags.log_level));
+  if (flags.check_model) return check_model(flags);
   const sigset_t signals = block_stop_signals();
   raise_descriptor_limit();
   const AgentOptions options = to_options(flags);
@@ -157,7 +176,8 @@ int main(int argc, char** argv) {
     run(flags);
     return 0;
   } catch (const std::exception& error) {
-    common::log_error("the agent cannot run", {{"error", error.what()}});
+    common::log_error(flags.check_model ? "the model cannot be loaded" : "the agent cannot run",
+                      {{"error", error.what()}});
     return 1;
   }
 }

@@ -83,6 +83,7 @@ void Checkpoint::open_files(const std::filesystem::path& directory) {
 void Checkpoint::add_file(const std::filesystem::path& path) {
   files_.reserve(1);
   const SafetensorsFile& file = files_.emplace_back(path);
+  paths_.push_back(path);
   for (const auto& [name, tensor] : file.tensors()) {
     if (!tensors_.try_emplace(name, Located{&tensor, false}).second) {
       throw Error(Code::kInvalidArgument, path.string() + ": tensor " + name + " is in another file too");

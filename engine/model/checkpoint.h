@@ -20,6 +20,8 @@ class Checkpoint : public WeightSource {
   ExpertWeight expert(std::int64_t layer, std::int32_t expert) const override;
   void drop(const HostWeight& weight) const override;
 
+  const std::vector<std::filesystem::path>& files() const { return paths_; }
+
  private:
   struct Located {
     const StoredTensor* tensor = nullptr;
@@ -41,6 +43,7 @@ class Checkpoint : public WeightSource {
 
   ModelConfig config_;
   std::string prefix_;  // "model.language_model." or "model."
+  std::vector<std::filesystem::path> paths_;
   std::vector<SafetensorsFile> files_;
   std::unordered_map<std::string, Located> tensors_;  // of all files, by stored name
 };

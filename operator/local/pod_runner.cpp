@@ -152,12 +152,19 @@ void PodRunner::run_once() {
                      {"reason", status == 0 ? "Completed" : "Error"},
                      {"finishedAt", now_text()},
                      {"message", last_words()}}}};
+    if (status == 0 && stored.string_at("/spec/restartPolicy") == "OnFailure") return rest();
     ++restarts_;
     wait_before_restart(started, "the container ended with status " + std::to_string(status), status);
   } catch (const Error& error) {
     running_ = started_ = ready_ = false;
     wait_before_restart(started, error.what(), std::nullopt);
   }
+}
+
+void PodRunner::rest() {
+  succeeded_ = true;
+  report();
+  while (!leaving()) wake_.wait(-1, kForever);
 }
 
 void PodRunner::wait_before_restart(Clock::time_point started, const std::string& message,
@@ -248,7 +255,9 @@ Json PodRunner::container_status() const {
                  {"restartCount", restarts_},
                  {"image", pod().string_at("/spec/containers/0/image")},
                  {"lastState", last_state_.is_null() ? Json::object() : last_state_}};
-  if (running_) {
+  if (succeeded_) {
+    status["state"] = last_state_;
+  } else if (running_) {
     status["state"] = {{"running", Json::object()}};
   } else {
     status["state"] = {{"waiting", {{"reason", waiting_reason_}, {"message", waiting_message_}}}};
@@ -283,7 +292,9 @@ void PodRunner::report() {
   const kube::Object stored = pod();
   kube::Object report(kube::kPod, stored.key());
   report.json()["metadata"]["uid"] = stored.uid();
-  report.json()["status"] = {{"phase", running_ || restarts_ > 0 ? "Running" : "Pending"},
+  report.json()["status"] = {{"phase", succeeded_                  ? "Succeeded"
+                                       : running_ || restarts_ > 0 ? "Running"
+                                                                   : "Pending"},
                              {"podIP", ip_},
                              {"podIPs", Json::array({Json{{"ip", ip_}}})},
                              {"hostIP", "127.0.0.1"},

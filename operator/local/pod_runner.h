@@ -55,6 +55,7 @@ class PodRunner {
   void refresh_volumes();
   std::filesystem::path volume_folder() const;
   void end(Process& process, std::chrono::milliseconds grace);
+  void rest();  // until the pod leaves
   void wait_before_restart(Clock::time_point started, const std::string& message, std::optional<int> exit_status);
   bool leaving() const;  // deletion or stop was asked for
   kube::Object pod() const;
@@ -76,6 +77,7 @@ class PodRunner {
   // Of the runner's thread.
   Clock::time_point refreshed_;
   bool running_ = false;
+  bool succeeded_ = false;  // it ended well and is not to run again
   bool started_ = false;
   bool ready_ = false;
   bool reported_ready_ = false;  // the pod, with its gates

@@ -81,4 +81,19 @@ CostRecord next_cost(const std::optional<CostRecord>& before, std::int32_t group
   return record;
 }
 
+Json tokens_json(const TokenUse& use, const Json& recorded) {
+  if (use.generated < 1) return recorded;
+  return {{"since", kube::format_time(use.since)},
+          {"generated", static_cast<std::int64_t>(use.generated)},
+          {"perMillion", decimal(use.cost / use.generated * 1e6)}};
+}
+
+bool is_news(const TokenUse& use, const Json& recorded, TimePoint now) {
+  const kube::Object view(recorded);
+  const auto told = kube::parse_timestamp(view.string_at("/asOf"));
+  const bool known = view.int_at("/tokens/generated") == static_cast<std::int64_t>(use.generated) &&
+                     view.string_at("/tokens/since") == kube::format_time(use.since);
+  return use.generated >= 1 && !known && (!told || now >= *told + kTokenNews);
+}
+
 }  // namespace millrace::controller

@@ -3,6 +3,7 @@
 // loses nothing. Pure.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <vector>
@@ -39,5 +40,20 @@ CostRecord carried_on(CostRecord record, TimePoint now);
 // What to write: the totals up to now, and from now on these groups at this price. Empty `before`: counting begins.
 CostRecord next_cost(const std::optional<CostRecord>& before, std::int32_t groups, std::optional<double> price,
                      TimePoint now);
+
+// What was generated over a time, and what the deployment cost meanwhile.
+struct TokenUse {
+  TimePoint since;
+  double generated = 0;
+  double cost = 0;
+};
+
+// How often status tells of tokens while there are new ones and nothing else changes.
+inline constexpr std::chrono::minutes kTokenNews{10};
+
+// status.cost.tokens: what a million tokens have cost. What is `recorded` there when nothing was generated yet.
+kube::Json tokens_json(const TokenUse& use, const kube::Json& recorded);
+// Whether status.cost, as `recorded`, has been without news of tokens for long enough.
+bool is_news(const TokenUse& use, const kube::Json& recorded, TimePoint now);
 
 }  // namespace millrace::controller

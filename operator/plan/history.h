@@ -21,6 +21,7 @@ struct RevisionRecord {
   std::optional<TimePoint> completed;  // when a rollout last finished with it
   CanaryVerdict verdict = CanaryVerdict::kNone;
   std::string verdict_reason;  // why it failed
+  bool verified = false;       // the model was read before groups made room for it
 };
 
 // The record of `revision`, or null.

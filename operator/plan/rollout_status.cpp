@@ -41,6 +41,13 @@ std::optional<RolloutCause> rollout_cause(const RolloutReport& report, const std
                                           report.canary.message +
                                           "; change the spec, or take the change back with kubectl millrace undo"};
   }
+  if (report.verification.holds()) {
+    const bool failing = report.verification.phase == VerificationPhase::kFailing;
+    return RolloutCause{failing ? "RevisionNotVerified" : "VerifyingRevision",
+                        (failing ? "the model of revision " + asked + " cannot be loaded, the groups stay as they are: "
+                                 : "revision " + asked + ": ") +
+                            report.verification.message};
+  }
   const bool canary = report.canary.phase == CanaryPhase::kStarting || report.canary.phase == CanaryPhase::kRunning;
   if (canary && !report.target.frozen)
     return RolloutCause{"Canary" + std::string(to_string(report.canary.phase)), report.canary.message};
@@ -61,7 +68,8 @@ std::optional<RolloutCause> settled_otherwise(const RolloutReport& report, const
 }
 
 kube::Json rollout_json(const RolloutReport& report) {
-  kube::Json json = {{"revisionNumber", report.number}, {"paused", report.target.frozen}};
+  kube::Json json = {{"revisionNumber", report.number},
+                     {"paused", report.target.frozen && !report.verification.holds()}};
   if (report.canary.phase != CanaryPhase::kNone) {
     json["canary"] = {{"phase", to_string(report.canary.phase)}, {"groups", report.canary.groups}};
     if (!report.canary.message.empty()) json["canary"]["message"] = report.canary.message;

@@ -8,6 +8,7 @@
 
 #include "operator/plan/canary.h"
 #include "operator/plan/rollout_target.h"
+#include "operator/plan/verification.h"
 
 namespace millrace::controller {
 
@@ -16,6 +17,7 @@ struct RolloutReport {
   std::string stable;       // empty: no rollout has finished yet
   std::int64_t number = 0;  // of the asked revision; 0: not recorded yet
   CanaryPlan canary;
+  VerificationPlan verification;
 };
 
 // Every share has its groups, all of them serve, and there are no others.

@@ -43,7 +43,7 @@ struct TargetInput {
   std::int32_t partition = 0;  // groups that stay stable
   std::int32_t canary = 0;     // groups of a canary that is going on; 0: none is
   bool rolled_back = false;    // the update failed its canary: everything goes back to stable
-  bool paused = false;
+  bool paused = false;         // or held back until the model of the update is verified
 };
 
 // While a canary runs, its groups are added within the surge, and only what the surge cannot hold takes the place of

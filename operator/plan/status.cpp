@@ -185,9 +185,9 @@ class Conditions {
   }
 
   bool stalled_on(const Cause& cause) const {
-    static const std::set<std::string> kHopeless{"CrashLoopBackOff",  "ImagePullBackOff", "ErrImagePull",
-                                                 "InvalidImageName",  "EngineFailed",     "CreateContainerConfigError",
-                                                 "ErrImageNeverPull", "SecretMissing",    "RolledBack"};
+    static const std::set<std::string> kHopeless{
+        "CrashLoopBackOff",           "ImagePullBackOff",  "ErrImagePull",  "InvalidImageName", "EngineFailed",
+        "CreateContainerConfigError", "ErrImageNeverPull", "SecretMissing", "RolledBack",       "RevisionNotVerified"};
     return kHopeless.contains(cause.reason);
   }
 

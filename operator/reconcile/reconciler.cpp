@@ -112,7 +112,7 @@ Result Reconciler::reconcile(const kube::ObjectKey& key) {
   const std::string revision = revision_of(parsed.spec);
   const Parent parent = parent_of(*object, std::move(parsed.spec), revision);
 
-  const Outcome outcome = carry_out(*object, parent);
+  Outcome outcome = carry_out(*object, parent);
   status.spec = parent.spec;
   status.revision = revision;
   status.endpoint = endpoint_url(parent);
@@ -125,7 +125,7 @@ Result Reconciler::reconcile(const kube::ObjectKey& key) {
   status.error = outcome.error;
   watch_load(key, status.autoscaling, outcome.observed);
   if (options_.experts != nullptr && parent.spec.experts) status.experts = options_.experts->status(key);
-  write_status(*object, status);
+  outcome.plan.wait_at_most(write_status(*object, status).again_after);
   if (!outcome.error.empty()) throw common::Error(Code::kUnavailable, outcome.error);
   if (outcome.stale) return {kLookAgainSoon};
   const milliseconds again = outcome.plan.look_again;
@@ -174,6 +174,7 @@ void Reconciler::watch_load(const kube::ObjectKey& key, const std::optional<Auto
 void Reconciler::forget(const kube::ObjectKey& key) {
   probe_.watch(key, {});
   rollouts_.forget(key);
+  token_ledger_.forget(key);
   if (options_.autoscaler != nullptr) options_.autoscaler->forget(key);
   if (options_.experts != nullptr) options_.experts->watch(key, {});
   tokens_.forget(key);
@@ -354,16 +355,25 @@ void Reconciler::balance_experts(const Parent& parent, const Outcome& outcome, c
   options_.experts->watch(parent.key, groups);
 }
 
-void Reconciler::write_status(const kube::Object& object, const StatusInput& input) {
+Result Reconciler::write_status(const kube::Object& object, const StatusInput& input) {
   const Json& before = object.at("/status");
-  Json status = status_of(input, before, options_.now());
+  const TimePoint now = options_.now();
+  Json status = status_of(input, before, now);
   const Json recorded = object.at("/status/cost");
-  const CostRecord cost = cost_of(input, recorded, options_.now());
+  const CostRecord cost = cost_of(input, recorded, now);
+  const std::optional<TokenUse> tokens = token_ledger_.read(object.key(), input.observed.groups, cost);
+  const Result result{tokens ? milliseconds(kTokenNews) : milliseconds(0)};
   if (!recorded.is_null()) status["cost"] = recorded;
-  if (same_rate(recorded, cost) && same_status(status, before)) return;
+  const bool news = tokens && is_news(*tokens, recorded, now);
+  if (!news && same_rate(recorded, cost) && same_status(status, before)) return result;
   tell_zones(object, status);
   status["cost"] = cost_json(cost);  // totals go on with every other change, never for their own sake
+  const Json told = kube::Object(recorded).at("/tokens");
+  if (Json now_told = tokens ? tokens_json(*tokens, told) : told; !now_told.is_null()) {
+    status["cost"]["tokens"] = std::move(now_told);
+  }
   store_status(object, std::move(status));
+  return result;
 }
 
 kube::ObjectPtr Reconciler::store_status(const kube::Object& object, Json status) {

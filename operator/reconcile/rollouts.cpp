@@ -3,8 +3,12 @@
 #include <optional>
 #include <set>
 
+#include "common/agent_config.h"
+#include "common/error.h"
 #include "common/log.h"
+#include "operator/reconcile/observe.h"
 #include "operator/resources/controller_revision.h"
+#include "operator/resources/verifier_pod.h"
 
 namespace millrace::controller {
 namespace {
@@ -23,6 +27,17 @@ std::vector<RevisionRecord> records_of(const std::vector<kube::ObjectPtr>& revis
   records.reserve(revisions.size());
   for (const kube::ObjectPtr& object : revisions) records.push_back(*revision_record(*object));
   return records;
+}
+
+std::vector<VerifierView> own_verifiers(const ClusterReader& from, const Parent& asked) {
+  std::vector<VerifierView> own;
+  for (const kube::ObjectPtr& pod : from.children(kube::kPod, asked.key)) {
+    const auto revision = revision_verified_by(*pod);
+    const auto owner = pod->controller_owner();
+    if (!revision || !owner || owner->uid != asked.uid) continue;
+    own.push_back({*revision, pod_view(*pod, [](const std::string&) { return std::nullopt; })});
+  }
+  return own;
 }
 
 Share share_of(const std::map<std::string, Parent>& parents, const std::string& revision) {
@@ -49,8 +64,20 @@ RolloutView Rollouts::look(const ClusterReader& from, const kube::Object& object
     if (revision_record(*stored)->revision != view.report.stable || view.report.stable == asked.revision) continue;
     if (auto parent = parent_of_revision(asked, object, *stored)) view.parents.emplace(view.report.stable, *parent);
   }
-  if (const RevisionRecord* record = find_record(view.records, asked.revision)) view.report.number = record->number;
+  const RevisionRecord* record = find_record(view.records, asked.revision);
+  if (record != nullptr) view.report.number = record->number;
   view.report.canary = judge(asked, observed, view);
+  const bool rolled_back = view.report.canary.phase == CanaryPhase::kFailed;
+
+  VerificationInput verification;
+  verification.update = asked.revision;
+  verification.budgets = budgets_of(asked.spec.rollout, asked.spec.replicas);
+  verification.goes_on = !asked.spec.rollout.paused && !rolled_back && asked.spec.replicas > 0;
+  verification.recorded = record != nullptr && record->verified;
+  verification.groups = observed.groups;
+  verification.nodes = observed.nodes;
+  verification.verifiers = own_verifiers(from, asked);
+  view.report.verification = plan_verification(verification);
 
   TargetInput target;
   target.replicas = asked.spec.replicas;
@@ -59,8 +86,8 @@ RolloutView Rollouts::look(const ClusterReader& from, const kube::Object& object
   target.stable = share_of(view.parents, view.report.stable);
   target.partition = asked.spec.rollout.partition;
   target.canary = view.report.canary.groups;
-  target.rolled_back = view.report.canary.phase == CanaryPhase::kFailed;
-  target.paused = asked.spec.rollout.paused;
+  target.rolled_back = rolled_back;
+  target.paused = asked.spec.rollout.paused || view.report.verification.holds();
   view.report.target = target_of(target);
   return view;
 }
@@ -135,6 +162,7 @@ void Rollouts::forget(const kube::ObjectKey& deployment) {
 
 void Rollouts::keep(const kube::Object& object, const Parent& asked, const Observed& observed, RolloutView& view) {
   keep_history(object, asked, observed, view);
+  verify(asked, view);
   const CanaryPlan& canary = view.report.canary;
   if (canary.measures) measure(asked, observed, view);
   if (canary.phase != CanaryPhase::kRunning && canary.phase != CanaryPhase::kStarting) forget(asked.key);
@@ -152,6 +180,30 @@ void Rollouts::keep(const kube::Object& object, const Parent& asked, const Obser
     annotate(asked, completed_patch(now_()));
     view.report.stable = asked.revision;
   }
+}
+
+// Leftovers go only when the record is seen, so that nothing is read twice.
+void Rollouts::verify(const Parent& asked, const RolloutView& view) {
+  const VerificationPlan& plan = view.report.verification;
+  if (plan.decided_now) {
+    annotate(asked, verified_patch(view.report.number));
+    common::log_info("model verified", {{"deployment", to_string(asked.key)}, {"revision", asked.revision}});
+  }
+  const auto attempt = [](auto&& write) {
+    try {
+      write();
+    } catch (const common::Error& error) {  // the cache was behind: seen at the next look
+      const bool stale = error.code() == common::Code::kAlreadyExists || error.code() == common::Code::kConflict;
+      if (!stale) throw;
+    }
+  };
+  for (const PodView& pod : plan.erase) {
+    kube::RemoveOptions options;
+    options.uid = pod.uid;
+    attempt([&] { client_.remove(kube::kPod, {asked.key.ns, pod.name}, options); });
+  }
+  if (plan.node.empty()) return;
+  attempt([&] { client_.create(kube::kPod, build_verifier_pod(asked, plan.node)); });
 }
 
 void Rollouts::keep_history(const kube::Object& object, const Parent& asked, const Observed& observed,

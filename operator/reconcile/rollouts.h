@@ -1,6 +1,7 @@
-// What the reconciler knows and writes of revisions: their records, the verdict on a canary, the mark of a rollout that
-// has finished; and what a canary is measured at, which is kept in memory: after a restart of the operator a comparison
-// starts anew. Decisions are in operator/plan (history, canary, rollout_target); this reads and writes.
+// What the reconciler knows and writes of revisions: their records, whether their models were verified, the verdict on
+// a canary, the mark of a rollout that has finished; and what a canary is measured at, which is kept in memory: after a
+// restart of the operator a comparison starts anew. Decisions are in operator/plan (history, canary, rollout_target);
+// this reads and writes.
 #pragma once
 
 #include <functional>
@@ -37,7 +38,8 @@ class Rollouts {
   // Reads and decides; writes nothing. `asked` is the deployment as its spec asks for it.
   RolloutView look(const ClusterReader& from, const kube::Object& object, const Parent& asked,
                    const Observed& observed) const;
-  // Writes down what has been decided, measures a canary that runs, and brings the history into order.
+  // Writes down what has been decided, has the model of a revision verified, measures a canary that runs, and brings
+  // the history into order.
   void keep(const kube::Object& object, const Parent& asked, const Observed& observed, RolloutView& view);
   // Has the golden prompts of a canary asked once its groups are warm. `access`: to the deployment's agents.
   void examine(const Parent& asked, const Observed& observed, const RolloutView& view, const AgentAccess& access);
@@ -52,6 +54,7 @@ class Rollouts {
   };
 
   CanaryPlan judge(const Parent& asked, const Observed& observed, const RolloutView& view) const;
+  void verify(const Parent& asked, const RolloutView& view);
   void measure(const Parent& asked, const Observed& observed, const RolloutView& view);
   void keep_history(const kube::Object& object, const Parent& asked, const Observed& observed, RolloutView& view);
   void annotate(const Parent& asked, const Json& patch);

@@ -73,6 +73,7 @@ std::optional<RevisionRecord> revision_record(const kube::Object& object) {
   record.number = object.int_at("/revision").value_or(0);
   if (record.revision.empty() || record.number < 1) return std::nullopt;
   if (const auto time = object.annotation(kCompletedAnnotation)) record.completed = kube::parse_timestamp(*time);
+  record.verified = object.annotation(kVerifiedAnnotation) == std::to_string(record.number);
   read_verdict(object, record);
   return record;
 }
@@ -92,6 +93,10 @@ std::optional<Parent> parent_of_revision(const Parent& parent, const kube::Objec
 
 Json completed_patch(TimePoint now) {
   return {{"metadata", {{"annotations", {{kCompletedAnnotation, kube::format_micro_time(now)}}}}}};
+}
+
+Json verified_patch(std::int64_t number) {
+  return {{"metadata", {{"annotations", {{kVerifiedAnnotation, std::to_string(number)}}}}}};
 }
 
 Json verdict_patch(std::int64_t number, CanaryVerdict verdict, const std::string& reason) {

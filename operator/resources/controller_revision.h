@@ -17,6 +17,8 @@ inline constexpr kube::ResourceKind kControllerRevision{"apps", "v1", "controlle
 inline constexpr const char* kCompletedAnnotation = "millrace.dev/completed";
 // On revisions: {"number", "verdict": "Passed" or "Failed", "reason"}, of the canary of that number.
 inline constexpr const char* kCanaryAnnotation = "millrace.dev/canary";
+// On revisions: the number of the rollout for which the model was verified.
+inline constexpr const char* kVerifiedAnnotation = "millrace.dev/verified";
 inline constexpr const char* kChangeCauseAnnotation = "kubernetes.io/change-cause";
 
 std::string controller_revision_name(const kube::ObjectKey& deployment, const std::string& revision);
@@ -40,6 +42,7 @@ std::optional<Parent> parent_of_revision(const Parent& parent, const kube::Objec
 
 // Merge patches of the metadata.
 Json completed_patch(TimePoint now);
+Json verified_patch(std::int64_t number);
 Json verdict_patch(std::int64_t number, CanaryVerdict verdict, const std::string& reason);
 
 }  // namespace millrace::controller

@@ -10,7 +10,6 @@ namespace millrace::controller {
 namespace {
 
 constexpr const char* kShapeAnnotation = "millrace.dev/group-shape";
-constexpr const char* kModelPath = "/model";
 constexpr const char* kConfigPath = "/etc/millrace/config";
 constexpr const char* kAdminPath = "/etc/millrace/admin";
 constexpr const char* kApiKeyPath = "/etc/millrace/api-key";
@@ -180,7 +179,7 @@ class PodBuilder {
                     {{"name", "millrace-admin"},
                      {"secret", {{"secretName", admin_secret_name(parent_.key)}, {"defaultMode", 0440}}}},
                     model_volume(),
-                    {{"name", "millrace-tmp"}, {"emptyDir", Json::object()}}};
+                    {{"name", kTmpVolume}, {"emptyDir", Json::object()}}};
     if (const auto& ref = spec_.endpoint.api_key) {
       volumes.push_back(
           {{"name", "millrace-api-key"},
@@ -198,19 +197,19 @@ class PodBuilder {
   Json model_volume() const {
     const ModelSource& source = spec_.model.source;
     if (source.kind == ModelSource::Kind::kHostPath) {
-      return {{"name", "millrace-model"}, {"hostPath", {{"path", source.path}, {"type", "Directory"}}}};
+      return {{"name", kModelVolume}, {"hostPath", {{"path", source.path}, {"type", "Directory"}}}};
     }
-    return {{"name", "millrace-model"}, {"persistentVolumeClaim", {{"claimName", source.claim}, {"readOnly", true}}}};
+    return {{"name", kModelVolume}, {"persistentVolumeClaim", {{"claimName", source.claim}, {"readOnly", true}}}};
   }
 
   Json mounts() const {
-    Json model = {{"name", "millrace-model"}, {"mountPath", kModelPath}, {"readOnly", true}};
+    Json model = {{"name", kModelVolume}, {"mountPath", kModelPath}, {"readOnly", true}};
     const ModelSource& source = spec_.model.source;
     if (source.kind == ModelSource::Kind::kClaim && !source.path.empty()) model["subPath"] = source.path;
     Json mounts = {{{"name", "millrace-config"}, {"mountPath", kConfigPath}, {"readOnly", true}},
                    {{"name", "millrace-admin"}, {"mountPath", kAdminPath}, {"readOnly", true}},
                    model,
-                   {{"name", "millrace-tmp"}, {"mountPath", "/tmp"}}};
+                   {{"name", kTmpVolume}, {"mountPath", "/tmp"}}};
     if (spec_.endpoint.api_key) {
       mounts.push_back({{"name", "millrace-api-key"}, {"mountPath", kApiKeyPath}, {"readOnly", true}});
     }

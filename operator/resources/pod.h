@@ -10,6 +10,9 @@
 namespace millrace::controller {
 
 inline constexpr const char* kAgentContainer = "agent";
+inline constexpr const char* kModelPath = "/model";  // in the container
+inline constexpr const char* kModelVolume = "millrace-model";
+inline constexpr const char* kTmpVolume = "millrace-tmp";
 
 kube::Object build_pod(const Parent& parent, const CreatePod& wanted);
 

@@ -54,7 +54,7 @@ class Crd : public SharedControlPlane {
 
 TEST_F(Crd, RefusesEveryBadManifestWithTheMessageItExpects) {
   const auto manifests = manifests_in(kSource / "tests/cluster/manifests/bad");
-  EXPECT_GE(manifests.size(), 40u);
+  EXPECT_GE(manifests.size(), 60u);
   for (const auto& manifest : manifests) {
     SCOPED_TRACE(manifest.filename());
     const std::string expected = expected_message(manifest);

@@ -84,6 +84,50 @@ TEST(Cost, IsInStatusAndWritesNothingAtRest) {
   EXPECT_NEAR(*after->total, 3 * after->replica_hours, 0.01);
 }
 
+// An agent that has generated `tokens` more at every look.
+std::function<void(const kube::Object&, common::AgentLoad&)> generates(std::uint64_t tokens) {
+  return [=](const kube::Object&, common::AgentLoad& load) {
+    load.inter_token.observe(0.02, tokens);
+  };
+}
+
+TEST(Cost, OfAMillionTokensIsInStatusAndToldSeldom) {
+  World world;
+  world.work = generates(0);
+  const Json spec = {{"replicas", 2}, {"autoscaling", {{"mode", "external"}, {"costPerReplicaHour", "3"}}}};
+  world.apply(spec);
+  world.settle(20);
+  EXPECT_FALSE(world.deployment().at("/status/cost").contains("tokens")) << "nobody asked anything yet";
+  const Result quiet = world.reconcile();
+  EXPECT_EQ(quiet.again_after, kTokenNews);
+  world.work = generates(500);
+  world.run_agents();
+  world.now += hours(1);
+  world.reconcile();
+  const Json told = world.deployment().at("/status/cost/tokens");
+  EXPECT_EQ(told["generated"], 1000);
+  EXPECT_NEAR(std::stod(told["perMillion"].get<std::string>()), 2 * 3 / 1000.0 * 1e6, 60);
+  const int writes = world.client.writes;
+  world.run_agents();
+  world.now += minutes(5);
+  world.reconcile();
+  EXPECT_EQ(world.client.writes, writes);
+  world.now += minutes(6);
+  world.reconcile();
+  EXPECT_EQ(world.client.writes, writes + 1);
+  EXPECT_EQ(world.deployment().at("/status/cost/tokens")["generated"], 2000);
+  world.now += hours(1);
+  world.reconcile();
+  EXPECT_EQ(world.client.writes, writes + 1) << "no token, no news";
+}
+
+TEST(Cost, OfTokensStaysInStatusUntilANewOperatorHasCountedSome) {
+  const Json told = {{"since", "2026-01-02T03:04:05Z"}, {"generated", 7}, {"perMillion", "1.0000"}};
+  EXPECT_EQ(tokens_json({kStart, 0, 1.0}, told), told);
+  EXPECT_EQ(tokens_json({kStart, 0, 1.0}, nullptr), Json());
+  EXPECT_EQ(tokens_json({kStart, 2000, 1.0}, told)["perMillion"], "500.0000");
+}
+
 TEST(Cost, TokensOfAgentsAddUpOverTheirRestarts) {
   const kube::ObjectKey chat{"ml", "chat"};
   TokenMeter meter;

@@ -143,6 +143,17 @@ TEST_F(NodeTest, RestartsAContainerThatEndsAndSaysHowItEnded) {
   EXPECT_THAT(stored().string_at("/status/containerStatuses/0/lastState/terminated/message"), HasSubstr("started"));
 }
 
+TEST_F(NodeTest, LeavesAPodThatIsToRunOnceWhenItHasEndedWell) {
+  Object once = pod({"--exit", "0"}, state());
+  once.json()["spec"]["restartPolicy"] = "OnFailure";
+  cluster_.create(kube::kPod, once);
+  ASSERT_TRUE(eventually([&] { return stored().string_at("/status/phase") == "Succeeded"; }));
+  EXPECT_EQ(restarts(), 0);
+  EXPECT_EQ(stored().int_at("/status/containerStatuses/0/state/terminated/exitCode"), 0);
+  cluster_.remove(kube::kPod, {"default", "p"}, {});
+  EXPECT_TRUE(eventually([&] { return !cluster_.get(kube::kPod, {"default", "p"}); }));
+}
+
 TEST_F(NodeTest, RestartsAContainerThatFailsItsLivenessProbe) {
   touch("ready");
   Object fragile = pod({}, state());

@@ -172,6 +172,7 @@ bool CrashWorld::is_silent(const kube::Object& pod) const {
 
 // The kubelets of world.h, but each in its zone.
 void CrashWorld::run_pods() {
+  world.run_verifiers();
   kube::RemoveOptions at_once;
   at_once.grace_period = 0;
   kube::ApplyOptions report;

@@ -130,6 +130,94 @@ TEST(Rollouts, WithoutASpareDeviceNeverHaveMorePodsThanReplicas) {
   EXPECT_EQ(pods_by_revision(world)[first], 0);
 }
 
+const Json kTight = {{"rollout", {{"maxSurge", 0}, {"maxUnavailable", 1}}}};
+
+Json ready(World& world) {
+  const kube::Object object = world.deployment();
+  for (const Json& condition : object.at("/status/conditions")) {
+    if (condition["type"] == "Ready") return condition;
+  }
+  return nullptr;
+}
+
+TEST(Rollouts, WithoutASpareDeviceReadTheNewModelBeforeAGroupLeaves) {
+  World world;
+  world.apply(spec_of(3, "one", kTight));
+  ASSERT_TRUE(world.settle());
+  EXPECT_TRUE(world.verifiers().empty()) << "there is nothing to replace yet";
+  const std::string first = current(world);
+  world.apply(spec_of(3, "two", kTight));
+  for (int i = 0; i < 5; ++i) {
+    world.reconcile();
+    ASSERT_EQ(world.verifiers().size(), 1U);
+    EXPECT_EQ(world.routable(), 3);
+    EXPECT_EQ(pods_by_revision(world)[first], 3);
+    world.now += std::chrono::seconds(1);
+  }
+  EXPECT_EQ(ready(world)["reason"], "VerifyingRevision");
+  EXPECT_FALSE(world.deployment().bool_at("/status/rollout/paused"));
+  EXPECT_FALSE(world.pods_on(world.verifiers()[0].string_at("/spec/nodeName")).empty());
+  ASSERT_TRUE(world.settle());
+  EXPECT_EQ(world.condition("Ready"), "True");
+  EXPECT_EQ(pods_by_revision(world)[first], 0);
+  EXPECT_TRUE(world.verifiers().empty());
+}
+
+TEST(Rollouts, WithoutASpareDeviceAModelThatCannotBeLoadedStopsNoGroup) {
+  World world;
+  world.apply(spec_of(2, "one", kTight));
+  ASSERT_TRUE(world.settle());
+  const std::string first = current(world);
+  world.model_fault = "tensor lm_head.weight is missing";
+  world.apply(spec_of(2, "two", kTight));
+  ASSERT_TRUE(world.settle());
+  EXPECT_EQ(pods_by_revision(world)[first], 2);
+  EXPECT_EQ(world.routable(), 2);
+  EXPECT_EQ(ready(world)["reason"], "RevisionNotVerified");
+  EXPECT_THAT(ready(world)["message"].get<std::string>(), HasSubstr(world.model_fault));
+  EXPECT_EQ(world.condition("Stalled"), "True");
+  EXPECT_EQ(world.condition("Available"), "True");
+  world.model_fault.clear();
+  ASSERT_TRUE(world.settle());
+  EXPECT_EQ(world.condition("Ready"), "True");
+  EXPECT_EQ(pods_by_revision(world)[first], 0);
+}
+
+TEST(Rollouts, AnEditOrARevertEndsTheReadingOfWhatIsNoLongerAskedFor) {
+  World world;
+  world.apply(spec_of(2, "one", kTight));
+  ASSERT_TRUE(world.settle());
+  world.model_fault = "the file is cut short";
+  world.apply(spec_of(2, "two", kTight));
+  ASSERT_TRUE(world.settle());
+  const std::string before = world.verifiers().at(0).name();
+  world.apply(spec_of(2, "three", kTight));
+  ASSERT_TRUE(world.settle());
+  ASSERT_EQ(world.verifiers().size(), 1U);
+  EXPECT_NE(world.verifiers()[0].name(), before);
+  world.apply(spec_of(2, "one", kTight));
+  ASSERT_TRUE(world.settle());
+  EXPECT_TRUE(world.verifiers().empty());
+  EXPECT_EQ(world.condition("Ready"), "True");
+}
+
+TEST(Rollouts, WithAGroupOfSurgeThatMustServeFirstNeedNobodyElseToReadTheModel) {
+  World world;
+  world.apply(spec_of(2, "one"));
+  ASSERT_TRUE(world.settle());
+  world.model_fault = "nobody should look";
+  world.apply(spec_of(2, "two"));
+  for (int i = 0; i < 20; ++i) {
+    world.reconcile();
+    EXPECT_TRUE(world.verifiers().empty());
+    world.run_pods();
+    world.run_agents();
+    world.now += std::chrono::seconds(1);
+  }
+  ASSERT_TRUE(world.settle());
+  EXPECT_EQ(world.condition("Ready"), "True");
+}
+
 TEST(Rollouts, ARevertInTheMiddleGivesTheOldRevisionTheNextNumber) {
   World world;
   world.apply(spec_of(2, "one"));

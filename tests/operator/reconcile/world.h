@@ -15,6 +15,7 @@
 #include "operator/local/memory_cluster.h"
 #include "operator/plan/membership.h"
 #include "operator/reconcile/reconciler.h"
+#include "operator/resources/verifier_pod.h"
 
 namespace millrace::controller::testing {
 
@@ -139,7 +140,12 @@ class World {
     probe.watched.clear();
   }
 
-  std::vector<kube::Object> pods() { return cluster.list(kube::kPod, {}).items; }
+  // Of groups.
+  std::vector<kube::Object> pods() {
+    return pods_that([](const kube::Object& pod) { return !verifies(pod); });
+  }
+  // That read the model of a new revision.
+  std::vector<kube::Object> verifiers() { return pods_that(verifies); }
   kube::Object deployment() { return *cluster.get(kube::kModelDeployment, key); }
   std::string condition(const std::string& type) {
     const kube::Object object = deployment();
@@ -183,9 +189,35 @@ class World {
     return node->bool_at("/spec/unschedulable") || node->at("/spec/taints").is_array() || avoided ? "" : name;
   }
 
+  // The kubelet of pods that verify a model: they fail again and again while there is a fault, else succeed.
+  void run_verifiers() {
+    for (const kube::Object& pod : verifiers()) {
+      if (pod.is_deleted()) {
+        kube::RemoveOptions options;
+        options.grace_period = 0;
+        cluster.remove(kube::kPod, pod.key(), options);
+        continue;
+      }
+      kube::Object report(kube::kPod, pod.key());
+      report.json()["status"] = {{"phase", model_fault.empty() ? "Succeeded" : "Running"}};
+      if (!model_fault.empty()) {
+        const Json agent = {{"name", "agent"},
+                            {"restartCount", 1},
+                            {"state", {{"waiting", {{"reason", "CrashLoopBackOff"}, {"message", "back-off"}}}}},
+                            {"lastState", {{"terminated", {{"message", model_fault}}}}}};
+        report.json()["status"]["containerStatuses"] = Json::array({agent});
+      }
+      kube::ApplyOptions options;
+      options.subresource = "status";
+      options.field_manager = "kubelet";
+      cluster.apply(kube::kPod, report, options);
+    }
+  }
+
   // The kubelet: pods get a node, an address and ready containers, and are Ready when their gate is open; deleted ones
   // go.
   void run_pods() {
+    run_verifiers();
     for (const kube::Object& pod : pods()) {
       if (pod.is_deleted()) {
         kube::RemoveOptions options;
@@ -244,6 +276,8 @@ class World {
   // What an agent has done since it was last looked at, added to its totals; nothing by default.
   std::function<void(const kube::Object& pod, common::AgentLoad& load)> work;
 
+  std::string model_fault;  // that whoever verifies a model finds
+
   TimePoint now = *kube::parse_timestamp("2026-01-02T12:00:00Z");
   local::MemoryCluster cluster{[this] { return now; }};
   CountingClient client{cluster};
@@ -253,6 +287,13 @@ class World {
   Reconciler reconciler{client, reader, probe, nullptr, options()};
 
  private:
+  static bool verifies(const kube::Object& pod) { return pod.label(kVerifiesLabel).has_value(); }
+  std::vector<kube::Object> pods_that(const std::function<bool(const kube::Object&)>& wanted) {
+    std::vector<kube::Object> pods = cluster.list(kube::kPod, {}).items;
+    std::erase_if(pods, [&](const kube::Object& pod) { return !wanted(pod); });
+    return pods;
+  }
+
   ReconcilerOptions options() {
     ReconcilerOptions result;
     result.agent_image = "agent:1";

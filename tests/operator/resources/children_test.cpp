@@ -78,6 +78,7 @@ TEST(Children, TheDisruptionBudgetLetsNoServingPodGoUnlessAGroupMayBeMissing) {
   parent.spec.devices.per_pod = 2;
   EXPECT_EQ(build_disruption_budget(parent).int_at("/spec/minAvailable"), 6);
   EXPECT_EQ(build_disruption_budget(parent).string_at("/spec/unhealthyPodEvictionPolicy"), "AlwaysAllow");
+  EXPECT_EQ(build_disruption_budget(parent).string_at("/spec/selector/matchExpressions/0/key"), kGroupLabel);
   parent.spec.rollout.max_unavailable = {1, false};
   EXPECT_EQ(build_disruption_budget(parent).int_at("/spec/minAvailable"), 5);
   parent.spec.replicas = 0;
