@@ -26,9 +26,13 @@ void LocalClusterFixture::SetUp() {
   controller::local::LocalClusterOptions options;
   options.node.work_folder = folder_.path();
   options.node.programs = {fs::path(MILLRACE_AGENT).parent_path()};
-  options.node.host_paths = {{"/models", tiny_model().parent_path()}};
+  options.node.host_paths = {{"/models", models()}};
   options.node.restart_delay = std::chrono::milliseconds(200);
   cluster_ = std::make_unique<controller::local::LocalCluster>(options);
+}
+
+fs::path LocalClusterFixture::models() const {
+  return tiny_model().parent_path();
 }
 
 void LocalClusterFixture::apply(const Json& changes) {

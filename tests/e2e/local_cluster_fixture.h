@@ -5,6 +5,7 @@
 #include <sys/types.h>
 
 #include <chrono>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -21,6 +22,9 @@ using Json = nlohmann::json;
 class LocalClusterFixture : public ::testing::Test {
  protected:
   void SetUp() override;  // skips when the model has no weights
+
+  // What the nodes have at /models.
+  virtual std::filesystem::path models() const;
 
   // examples/tiny-moe.yaml with changes, a JSON merge patch of its spec.
   void apply(const Json& changes);
