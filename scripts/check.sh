@@ -45,6 +45,9 @@ fi
 python3 scripts/gen-dashboards.py --check
 report "dashboards are generated" $?
 
+python3 scripts/make-load-traces.py --check
+report "load traces are generated" $?
+
 if [ "$tidy" != none ]; then
   if [ "$tidy" = all ]; then
     mapfile -t tidy_files < <(git ls-files 'common/*.cpp' 'engine/*.cpp' 'agent/*.cpp' 'operator/*.cpp' 'cli/*.cpp')

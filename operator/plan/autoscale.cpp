@@ -209,6 +209,10 @@ class Planner {
       history_.scaled_up_at = now_;
       history_.scaled_up_rate = in().arrivals_per_second;
     }
+    // A process that begins under load scales up before it knows the rate: it is what comes in the first seconds.
+    if (history_.scaled_up_at && history_.arrivals.covered() <= kStepWindow) {
+      history_.scaled_up_rate = std::max(history_.scaled_up_rate, history_.arrivals.rate(kStepWindow));
+    }
     history_.scaling.forget_before(now_ - longest_look_back(spec_));
     if (!spec_.cost_per_replica_hour) return;
     decision_.cost_per_hour = decision_.desired * *spec_.cost_per_replica_hour;

@@ -2,6 +2,8 @@
 
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
+#include <set>
 
 #include "operator/kube/timestamp.h"
 
@@ -15,6 +17,17 @@ std::string decimal(double value) {
   char text[32];
   std::snprintf(text, sizeof text, "%.2f", value);
   return text;
+}
+
+// An empty text when there is none.
+std::string text_at(const Json& json, const char* path) {
+  const Json::json_pointer pointer(path);
+  return json.contains(pointer) && json[pointer].is_string() ? json[pointer].get<std::string>() : "";
+}
+
+bool asks_for_more(const std::string& reason) {
+  static const std::set<std::string> kReasons{"Arrivals", "Queue", "CacheUse", "FirstToken", "InterToken"};
+  return kReasons.contains(reason);
 }
 
 Json inputs_json(const AutoscaleInputs& inputs) {
@@ -78,10 +91,26 @@ Json autoscale_status(const AutoscaleStatusInput& input, const Json& previous) {
   return json;
 }
 
-std::optional<std::int32_t> recorded_replicas(const Json& status) {
+std::optional<EarlierDecision> earlier_decision(const Json& status) {
   const Json::json_pointer path("/autoscaling/desiredReplicas");
   if (!status.is_object() || !status.contains(path) || !status[path].is_number_integer()) return std::nullopt;
-  return status[path].get<std::int32_t>();
+  EarlierDecision earlier;
+  earlier.replicas = status[path].get<std::int32_t>();
+  const std::string reason = text_at(status, "/autoscaling/reason");
+  earlier.active = !reason.empty() && reason != "NoServingGroups" && reason != "NoMetrics" && reason != "InvalidSpec";
+  if (asks_for_more(reason)) {
+    earlier.scaled_up_at = kube::parse_timestamp(text_at(status, "/autoscaling/decidedAt"));
+    earlier.scaled_up_rate = std::strtod(text_at(status, "/autoscaling/inputs/arrivalsPerSecond").c_str(), nullptr);
+  }
+  return earlier;
+}
+
+AutoscaleHistory history_after(const std::optional<EarlierDecision>& earlier) {
+  AutoscaleHistory history;
+  if (!earlier) return history;
+  history.scaled_up_at = earlier->scaled_up_at;
+  history.scaled_up_rate = earlier->scaled_up_rate;
+  return history;
 }
 
 }  // namespace millrace::controller

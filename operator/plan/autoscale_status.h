@@ -16,11 +16,20 @@ struct AutoscaleRecord {
   TimePoint at;
 };
 
+// What status remembers of the decisions of an earlier process.
+struct EarlierDecision {
+  std::int32_t replicas = 1;
+  bool active = false;                    // it was decided from load, not held for want of it
+  std::optional<TimePoint> scaled_up_at;  // by that decision; empty: it did not ask for more
+  double scaled_up_rate = 0;              // arrivals per second then
+};
+
 struct AutoscaleStatusInput {
   AutoscalingSpec spec;
   std::int32_t spec_replicas = 1;  // as the user wrote them
   std::int32_t replicas = 1;       // in force
   std::optional<AutoscaleRecord> record;
+  std::optional<EarlierDecision> earlier;
 };
 
 // The condition AutoscalingActive.
@@ -35,7 +44,11 @@ AutoscaleCondition autoscale_condition(const AutoscaleStatusInput& input);
 // is nothing to say: the autoscaler is off.
 kube::Json autoscale_status(const AutoscaleStatusInput& input, const kube::Json& previous);
 
-// status.autoscaling.desiredReplicas of an earlier decision, also of an earlier process.
-std::optional<std::int32_t> recorded_replicas(const kube::Json& status);
+// From status.autoscaling of the whole status; empty when it names no number of replicas.
+std::optional<EarlierDecision> earlier_decision(const kube::Json& status);
+
+// What a fresh start knows of an earlier process: when replicas were added last, and at which load. So a restart gives
+// up nothing that the first process would have kept.
+AutoscaleHistory history_after(const std::optional<EarlierDecision>& earlier);
 
 }  // namespace millrace::controller

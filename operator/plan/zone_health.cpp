@@ -1,5 +1,7 @@
 #include "operator/plan/zone_health.h"
 
+#include <algorithm>
+
 namespace millrace::controller {
 namespace {
 
@@ -37,7 +39,16 @@ bool has_witness(const ZoneEvidences& seen, const std::string& zone) {
   return false;
 }
 
-Finding examine(const ZoneEvidence& zone, bool witness, bool api_reachable, const ZoneThresholds& thresholds) {
+// Agents of some zone answer while its nodes are not heard of: it is kubelets and the API server that do not meet.
+bool nodes_are_misjudged(const ZoneEvidences& seen) {
+  return std::any_of(seen.begin(), seen.end(), [](const auto& item) {
+    const ZoneEvidence& zone = item.second;
+    return majority(zone.unreachable_nodes, zone.nodes) && majority(zone.agents - zone.silent, zone.agents);
+  });
+}
+
+Finding examine(const ZoneEvidence& zone, bool witness, bool misjudged, bool api_reachable,
+                const ZoneThresholds& thresholds) {
   const bool nodes_lost = api_reachable && majority(zone.unreachable_nodes, zone.nodes);
   const bool silent = zone.agents > 0 && zone.silent_for >= thresholds.suspect_after;
   const bool alive = api_reachable && zone.leases_read && majority(zone.renewed_nodes, zone.nodes);
@@ -48,6 +59,7 @@ Finding examine(const ZoneEvidence& zone, bool witness, bool api_reachable, cons
       return {majority(zone.agents - zone.silent, zone.agents) || alive ? Verdict::kWell : Verdict::kQuiet, ""};
     // Kubelets that are cut off from the API server while the agents serve: that is no reason to move anything.
     if (zone.agents > 0) return {Verdict::kUnknown, nodes + ", but agents answer"};
+    if (alive || misjudged) return {Verdict::kUnknown, nodes + ", but nodes that are not heard of live"};
     return {Verdict::kDead, nodes};
   }
   if (nodes_lost) return {Verdict::kDead, agents + ", and " + nodes};
@@ -127,10 +139,11 @@ std::string_view to_string(ZoneState state) {
 ZoneHealths next_health(const ZoneHealths& before, const ZoneEvidences& seen, bool api_reachable, TimePoint now,
                         const ZoneThresholds& thresholds) {
   ZoneHealths after;
+  const bool misjudged = nodes_are_misjudged(seen);
   for (const auto& [name, evidence] : seen) {
     const auto known = before.find(name);
     const ZoneHealth start = known != before.end() ? known->second : ZoneHealth{ZoneState::kHealthy, now, {}, ""};
-    const Finding finding = examine(evidence, has_witness(seen, name), api_reachable, thresholds);
+    const Finding finding = examine(evidence, has_witness(seen, name), misjudged, api_reachable, thresholds);
     after[name] = Step(start, now).take(finding, thresholds);
   }
   return after;

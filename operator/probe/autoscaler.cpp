@@ -11,13 +11,13 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kPeriod{900};  // a little less than the probes' second, which comes with some jitter
 
-bool is_news(const std::optional<AutoscaleRecord>& before, const AutoscaleDecision& after) {
-  if (!before) return true;
-  const AutoscaleDecision& last = before->decision;
-  return last.desired != after.desired || last.active != after.active || (!after.active && last.reason != after.reason);
-}
-
 }  // namespace
+
+bool Autoscaler::is_news(const Entry& entry, const AutoscaleDecision& decision) {
+  if (!entry.told || decision.desired != entry.replicas) return true;
+  const bool was_active = !entry.record || entry.record->decision.active;
+  return was_active != decision.active || (!decision.active && entry.record->decision.reason != decision.reason);
+}
 
 Autoscaler::Member Autoscaler::member_of(const GroupView& group) {
   Member member;
@@ -33,14 +33,20 @@ Autoscaler::Member Autoscaler::member_of(const GroupView& group) {
   return member;
 }
 
-void Autoscaler::watch(const kube::ObjectKey& deployment, const AutoscalingSpec& spec, std::int32_t replicas,
+void Autoscaler::watch(const kube::ObjectKey& deployment, const AutoscaleStatusInput& seen,
                        const std::vector<GroupView>& groups) {
   const std::lock_guard lock(mutex_);
   const auto [found, is_new] = entries_.try_emplace(deployment);
   Entry& entry = found->second;
-  if (is_new) entry.replicas = replicas;
-  if (entry.spec != spec) entry.record.reset();  // what it was decided by is no longer asked for
-  entry.spec = spec;
+  if (is_new) {
+    entry.replicas = seen.replicas;
+    entry.history = history_after(seen.earlier);
+    entry.told = seen.earlier && seen.earlier->active;
+  } else if (entry.spec != seen.spec) {  // what it was decided by is no longer asked for
+    entry.record.reset();
+    entry.told = false;
+  }
+  entry.spec = seen.spec;
   entry.members.clear();
   for (const GroupView& group : groups) entry.members.push_back(member_of(group));
 }
@@ -81,7 +87,7 @@ void Autoscaler::look(const kube::ObjectKey& deployment) {
   entry.looked_at = now;
   AutoscaleOutcome outcome = plan_autoscale(entry.spec, signals_of(entry, now), std::move(entry.history), now);
   entry.history = std::move(outcome.history);
-  if (!is_news(entry.record, outcome.decision)) return;
+  if (!is_news(entry, outcome.decision)) return;
   const AutoscaleDecision& decision = outcome.decision;
   if (decision.desired != entry.replicas) {
     common::log_info("replicas decided", {{"deployment", to_string(deployment)},
@@ -92,6 +98,7 @@ void Autoscaler::look(const kube::ObjectKey& deployment) {
   }
   entry.replicas = decision.desired;
   entry.record = AutoscaleRecord{outcome.decision, now};
+  entry.told = true;
   lock.unlock();
   options_.on_change(deployment);
 }

@@ -27,15 +27,14 @@ class Autoscaler {
  public:
   explicit Autoscaler(AutoscalerOptions options) : options_(std::move(options)) {}
 
-  // What the reconciler last saw. `replicas` are in force: the first decision starts from them.
-  void watch(const kube::ObjectKey& deployment, const AutoscalingSpec& spec, std::int32_t replicas,
-             const std::vector<GroupView>& groups);
+  // What the reconciler last saw. The first decision starts from the replicas in force and from what status remembers.
+  void watch(const kube::ObjectKey& deployment, const AutoscaleStatusInput& seen, const std::vector<GroupView>& groups);
   void forget(const kube::ObjectKey& deployment);
 
   // Agents of the deployment were asked. Plans, unless that was done less than a second ago.
   void look(const kube::ObjectKey& deployment);
 
-  // Empty before the first decision.
+  // Empty until a decision changes something that status does not say already.
   std::optional<AutoscaleRecord> record(const kube::ObjectKey& deployment) const;
 
  private:
@@ -52,8 +51,10 @@ class Autoscaler {
     AutoscaleHistory history;
     std::optional<TimePoint> looked_at;
     std::optional<AutoscaleRecord> record;
+    bool told = false;  // status holds a decision by this spec; the next one need not be told if it confirms it
   };
 
+  static bool is_news(const Entry& entry, const AutoscaleDecision& decision);
   static Member member_of(const GroupView& group);
   AutoscaleSignals signals_of(const Entry& entry, TimePoint now) const;
 

@@ -90,7 +90,7 @@ Reconciler::Reconciler(kube::Client& client, const ClusterReader& cache, AgentPr
       trust_(client) {}
 
 Result Reconciler::reconcile(const kube::ObjectKey& key) {
-  const kube::ObjectPtr object = cache_.get(kube::kModelDeployment, key);
+  kube::ObjectPtr object = cache_.get(kube::kModelDeployment, key);
   if (!object || object->is_deleted()) {  // owner references and garbage collection do the rest
     forget(key);
     return {};
@@ -107,6 +107,8 @@ Result Reconciler::reconcile(const kube::ObjectKey& key) {
   }
   if (parsed.spec.image.empty()) parsed.spec.image = options_.agent_image;
   status.autoscaling = autoscale(*object, parsed.spec);
+  if (status.autoscaling) object = with_decision(object, *status.autoscaling);
+  if (!object) return {kLookAgainSoon};
   const std::string revision = revision_of(parsed.spec);
   const Parent parent = parent_of(*object, std::move(parsed.spec), revision);
 
@@ -139,9 +141,22 @@ std::optional<AutoscaleStatusInput> Reconciler::autoscale(const kube::Object& ob
   if (options_.autoscaler != nullptr) input.record = options_.autoscaler->record(object.key());
   std::optional<std::int32_t> decided;
   if (input.record) decided = input.record->decision.desired;
-  spec.replicas = effective_replicas(spec.replicas, spec.autoscaling, decided, recorded_replicas(object.at("/status")));
+  input.earlier = earlier_decision(object.at("/status"));
+  std::optional<std::int32_t> recorded;
+  if (input.earlier) recorded = input.earlier->replicas;
+  spec.replicas = effective_replicas(spec.replicas, spec.autoscaling, decided, recorded);
   input.replicas = spec.replicas;
   return input;
+}
+
+kube::ObjectPtr Reconciler::with_decision(const kube::ObjectPtr& object, const AutoscaleStatusInput& input) {
+  const std::int32_t recorded = input.earlier ? input.earlier->replicas : input.spec_replicas;
+  if (!input.record || recorded == input.record->decision.desired) return object;
+  const Json autoscaling = autoscale_status(input, object->at("/status/autoscaling"));
+  if (autoscaling.is_null()) return object;
+  Json status = object->at("/status").is_object() ? object->at("/status") : Json::object();
+  status["autoscaling"] = autoscaling;
+  return store_status(*object, std::move(status));
 }
 
 void Reconciler::watch_load(const kube::ObjectKey& key, const std::optional<AutoscaleStatusInput>& autoscaling,
@@ -150,7 +165,7 @@ void Reconciler::watch_load(const kube::ObjectKey& key, const std::optional<Auto
   const bool on =
       autoscaling && autoscaling->spec.mode == AutoscalingSpec::Mode::kBuiltIn && autoscaling->spec_replicas > 0;
   if (on) {
-    options_.autoscaler->watch(key, autoscaling->spec, autoscaling->replicas, observed.groups);
+    options_.autoscaler->watch(key, *autoscaling, observed.groups);
   } else {
     options_.autoscaler->forget(key);
   }
@@ -357,19 +372,24 @@ Result Reconciler::write_status(const kube::Object& object, const StatusInput& i
   if (Json now_told = tokens ? tokens_json(*tokens, told) : told; !now_told.is_null()) {
     status["cost"]["tokens"] = std::move(now_told);
   }
+  store_status(object, std::move(status));
+  return result;
+}
+
+kube::ObjectPtr Reconciler::store_status(const kube::Object& object, Json status) {
   kube::Object wanted(kube::kModelDeployment, object.key());
   // Not of a later version, still less of another object of the name: whatever it was that changed leads to a new look.
   wanted.json()["metadata"]["resourceVersion"] = object.resource_version();
-  wanted.json()["status"] = status;
+  wanted.json()["status"] = std::move(status);
   kube::ApplyOptions options;
   options.subresource = "status";
   options.field_manager = kStatusManager;
   try {
-    client_.apply(kube::kModelDeployment, wanted, options);
+    return std::make_shared<const kube::Object>(client_.apply(kube::kModelDeployment, wanted, options));
   } catch (const common::Error& error) {
     if (!is_stale(error)) throw;
+    return nullptr;
   }
-  return result;
 }
 
 // Of the zones that the deployment uses.

@@ -58,6 +58,9 @@ class Reconciler {
 
   void forget(const kube::ObjectKey& key);
   std::optional<AutoscaleStatusInput> autoscale(const kube::Object& object, Spec& spec);
+  // Records a new decision before anything follows from it: who comes after a process that ends in between goes on from
+  // there. The object as it is then; null when it is not the latest.
+  kube::ObjectPtr with_decision(const kube::ObjectPtr& object, const AutoscaleStatusInput& input);
   void watch_load(const kube::ObjectKey& key, const std::optional<AutoscaleStatusInput>& autoscaling,
                   const Observed& observed);
   Outcome carry_out(const kube::Object& object, const Parent& parent);
@@ -73,6 +76,7 @@ class Reconciler {
   void watch_agents(const Parent& parent, const Outcome& outcome, const AgentAccess& access);
   void balance_experts(const Parent& parent, const Outcome& outcome, const AgentAccess& access);
   Result write_status(const kube::Object& object, const StatusInput& input);  // when it may have to be told anew
+  kube::ObjectPtr store_status(const kube::Object& object, Json status);      // null: it is not the latest
   void tell(const kube::Object& object, const Plan& plan);
   void tell_zones(const kube::Object& object, const Json& status);
 

@@ -26,7 +26,8 @@ finish() {
 }
 trap finish EXIT
 
-say() { echo "== $*"; }
+SECONDS=0
+say() { echo "== $SECONDS s: $*"; }
 fail() {
   echo "FAILED: $*"
   exit 1

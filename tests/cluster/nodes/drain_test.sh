@@ -11,15 +11,16 @@ source "$(dirname "$0")/bed.sh"
 start_bed
 install_chart
 
-say "two groups of one pod, and clients that hold streams"
+say "three groups of one pod, one in each zone, and clients that hold streams"
 # A limit on their processors: nodes need some, too.
-sed 's/replicas: 1/replicas: 2/; s/tensor: 2/tensor: 1/; s/expert: 2/expert: 1/; s/timeoutSeconds: 30/timeoutSeconds: 120/
+sed 's/replicas: 1/replicas: 3/; s/tensor: 2/tensor: 1/; s/expert: 2/expert: 1/; s/timeoutSeconds: 30/timeoutSeconds: 120/
   s/cpu: 500m/cpu: 300m/; s/memory: 1Gi/memory: 1Gi\n      cpu: 500m/' "$repository/examples/tiny-moe.yaml" |
   bed kubectl apply -f -
 bed kubectl wait --for=condition=Ready modeldeployment/tiny-moe --timeout=300s
 labels=millrace.dev/deployment=tiny-moe
+tokens=400
 touch "$dir/load"
-bed run c python3 "$here/streams.py" "$(service_of tiny-moe)" tiny-moe 4 1000 "$dir/load" "$dir/streams" &
+bed run c python3 "$here/streams.py" "$(service_of tiny-moe)" tiny-moe 4 $tokens "$dir/load" "$dir/streams" &
 clients=$!
 # A line for each pod: name, node, uid, restarts, and since when it is (not) ready.
 columns='{.metadata.name} {.spec.nodeName} {.metadata.uid} {.status.containerStatuses[0].restartCount}'
@@ -35,21 +36,19 @@ empty() { [[ -z $(pods_on "$1") ]]; }
 none_failed() { ! grep -v ' ok$' "$dir/streams" || fail "streams failed"; }
 until_true "streams that end well" test -s "$dir/streams"
 
-say "nobody on the nodes reaches the API server for 30 s"
+say "nobody reaches the API server for 30 s"
 before=$(pods)
 zones_before=$(zones)
 bed cut api
 sleep 30 # this long is what is tested
 bed heal api
 healed=$SECONDS
-[[ $(pods) == "$before" ]] || fail "pods were touched: $before became $(pods)"
-bed kubectl scale modeldeployment tiny-moe --replicas=3
-three_pods() { (($(pods | wc -l) == 3)); }
-until_true "a third pod" three_pods
+bed kubectl patch modeldeployment tiny-moe --type=merge -p '{"spec": {"endpoint": {"serviceType": "NodePort"}}}'
+is_node_port() { [[ $(bed kubectl get service tiny-moe -o 'jsonpath={.spec.type}') == NodePort ]]; }
+until_true "a Service of the type that is asked for" is_node_port
 echo "an edit was followed $((SECONDS - healed)) s after the API server was back"
-((SECONDS - healed <= 15)) || fail "too late"
-until_true "three groups that serve" routable 3
-[[ $(pods | grep -cFf <(echo "$before")) == 2 ]] || fail "groups moved or went out of traffic: $before became $(pods)"
+((SECONDS - healed <= 30)) || fail "too late, even for a busy machine"
+[[ $(pods) == "$before" ]] || fail "groups moved or went out of traffic: $before became $(pods)"
 [[ $(zones) == "$zones_before" ]] || fail "zones were doubted: $zones_before became $(zones)"
 none_failed
 
@@ -64,7 +63,7 @@ while kill -0 $drain 2>/dev/null; do
   sleep 0.2
 done
 wait $drain || fail "the drain failed: $(cat "$dir/drain")"
-tail -n 3 "$dir/drain"
+cut -c 1-160 "$dir/drain" | uniq
 empty "$node" || fail "pods are left on node $node: $(pods_on "$node")"
 ((fewest == 3)) || fail "only $fewest groups served meanwhile"
 routable 3 || fail "$(status routableReplicas) groups serve"
@@ -83,5 +82,5 @@ bed kubectl taint node "$node" aws-node-termination-handler/spot-itn-
 until_true "twenty streams" twenty_ended
 rm "$dir/load"
 wait $clients || { none_failed; fail "the clients failed"; }
-awk '{ if ($2 - $1 > longest) longest = $2 - $1 } END { print NR " streams of 1000 tokens, none cut; the longest took " longest " s" }' "$dir/streams"
+awk '{ if ($2 - $1 > longest) longest = $2 - $1 } END { print NR " streams, none cut; the longest took " longest " s" }' "$dir/streams"
 say "PASSED"

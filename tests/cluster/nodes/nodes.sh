@@ -9,7 +9,7 @@
 #   nodes.sh run DIR PLACE COMMAND..  in the network of cp (the control plane), a, b or c
 #   nodes.sh kubectl DIR ARGUMENT..   as the administrator; `helm` likewise
 #   nodes.sh import DIR IMAGE.tar     gives an image to every node
-#   nodes.sh cut DIR NODE|api         takes a zone's network away, or all nodes' way to the API server; `heal` undoes it
+#   nodes.sh cut DIR NODE|api         takes a zone's network away, or the API server from all; `heal` undoes it
 #
 # Needs root, scripts/packages.sh cluster and scripts/cluster-tools.sh --nodes.
 set -euo pipefail
@@ -203,9 +203,14 @@ start() {
 
 cut_node() { in_network cp ip link set "to-$1" down; }
 heal_node() { in_network cp ip link set "to-$1" up; }
-# Packets are lost, as when a cable is; what runs beside the API server still reaches it.
-cut_api() { in_network cp iptables -I INPUT -i bridge -p tcp --dport 6443 -j DROP; }
-heal_api() { in_network cp iptables -D INPUT -i bridge -p tcp --dport 6443 -j DROP; }
+# As an API server that is down: connections are refused. What pods send is lost without a word, the hardest case for
+# them. (A kubelet takes so long to see through that that its node would be taken for dead soon afterwards.)
+api_rules() {
+  in_network cp iptables "$1" INPUT -s $pods.0.0/16 -p tcp --dport 6443 -j DROP
+  in_network cp iptables "$1" INPUT ! -s $pods.0.0/16 -d $address -p tcp --dport 6443 -j REJECT --reject-with tcp-reset
+}
+cut_api() { api_rules -A; }
+heal_api() { api_rules -D; }
 
 # In the order in which nothing is left without its parent: nodes with all their processes, servers, what they made.
 stop() {

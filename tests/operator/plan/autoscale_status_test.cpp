@@ -48,8 +48,30 @@ TEST(AutoscaleStatus, KeepsTheEarlierDecisionUntilThisProcessHasOne) {
   const Json before = autoscale_status(input, nullptr);
   input.record.reset();
   EXPECT_EQ(autoscale_status(input, before), before);
-  EXPECT_EQ(recorded_replicas({{"autoscaling", before}}), 4);
-  EXPECT_EQ(recorded_replicas(nullptr), std::nullopt);
+}
+
+TEST(AutoscaleStatus, TellsALaterProcessWhenReplicasWereAddedAndAtWhichLoad) {
+  const Json status = {{"autoscaling", autoscale_status(decided(), nullptr)}};
+  const std::optional<EarlierDecision> earlier = earlier_decision(status);
+  ASSERT_TRUE(earlier);
+  EXPECT_EQ(earlier->replicas, 4);
+  EXPECT_TRUE(earlier->active);
+  EXPECT_EQ(earlier->scaled_up_at, decided().record->at);
+  EXPECT_DOUBLE_EQ(earlier->scaled_up_rate, 3.46);
+  EXPECT_EQ(history_after(earlier).scaled_up_at, decided().record->at);
+}
+
+TEST(AutoscaleStatus, TellsALaterProcessOfNoScaleUpWhereThereWasNone) {
+  AutoscaleStatusInput input = decided();
+  for (const char* reason : {"LowLoad", "Steady", "NoMetrics"}) {
+    input.record->decision.reason = reason;
+    const auto earlier = earlier_decision({{"autoscaling", autoscale_status(input, nullptr)}});
+    ASSERT_TRUE(earlier) << reason;
+    EXPECT_FALSE(earlier->scaled_up_at) << reason;
+    EXPECT_EQ(earlier->active, std::string(reason) != "NoMetrics") << reason;
+  }
+  EXPECT_FALSE(earlier_decision(nullptr));
+  EXPECT_FALSE(history_after(std::nullopt).scaled_up_at);
 }
 
 TEST(AutoscaleStatus, SaysWhoDecides) {

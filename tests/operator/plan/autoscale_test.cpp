@@ -258,6 +258,19 @@ TEST(Autoscale, SoonAfterAScaleUpFewerNeedsProofOfAFall) {
   EXPECT_LT(quiet.run(80).desired, high) << "it is quiet: no need to wait for ten minutes";
 }
 
+TEST(Autoscale, AScaleUpBeforeArrivalsWereKnownIsGivenBackWhenTheyEnd) {
+  Behaviour overloaded = busy();
+  overloaded.arrivals = 10;
+  overloaded.queue = 30;
+  AutoscaleDriver driver;
+  driver.spec.max_replicas = 2;
+  driver.with(1, overloaded);
+  EXPECT_EQ(driver.run(1).desired, 2) << "by the queue: no arrivals were counted yet";
+  driver.with(2, overloaded).run(60);
+  driver.with(2, idle());
+  EXPECT_EQ(driver.run(300).desired, 1) << "within the ten minutes in which only a proven fall counts";
+}
+
 TEST(Autoscale, SaysWhatADecisionCosts) {
   AutoscaleDriver driver;
   driver.spec.cost_per_replica_hour = 2.5;

@@ -118,6 +118,20 @@ TEST(ZoneHealth, AZoneWithoutAgentsFailsWithItsNodes) {
   EXPECT_EQ(zones.see({.nodes = 3, .unreachable_nodes = 2}), ZoneState::kFailed);
 }
 
+TEST(ZoneHealth, AZoneWithoutAgentsStaysWhileAgentsAnswerOnOtherNodesThatAreNotHeardOf) {
+  Zones zones;
+  zones.see({.nodes = 2});
+  const ZoneEvidence kubelets_cut_off{.agents = 4, .nodes = 2, .unreachable_nodes = 2};
+  EXPECT_EQ(zones.see({.nodes = 2, .unreachable_nodes = 2}, kubelets_cut_off), ZoneState::kHealthy);
+}
+
+TEST(ZoneHealth, AZoneWithoutAgentsWhoseNodesRenewTheirLeasesStays) {
+  Zones zones;
+  zones.see({.nodes = 2});
+  EXPECT_EQ(zones.see({.nodes = 2, .unreachable_nodes = 2, .renewed_nodes = 2, .leases_read = true}),
+            ZoneState::kHealthy);
+}
+
 TEST(ZoneHealth, SilenceOfEveryZoneIsOurOwnTrouble) {
   Zones zones;
   zones.see(well());

@@ -103,6 +103,40 @@ TEST_F(Autoscaling, ARestartedOperatorGoesOnFromStatus) {
   EXPECT_EQ(world.pods().size(), groups) << "the scale-down window begins anew";
 }
 
+TEST_F(Autoscaling, ADecisionIsInStatusBeforeAnythingFollowsFromIt) {
+  apply({{"maxReplicas", 2}});
+  seconds(10, 0);
+  world.run_agents();
+  for (auto& [uid, evidence] : world.probe.known) evidence.status.load.emplace().queue = 20;
+  autoscaler.look(world.key);
+  world.client.break_at = world.client.writes + 1;  // the process ends at the second write
+  EXPECT_THROW(reconciler.reconcile(world.key), common::Error);
+  EXPECT_EQ(status()["autoscaling"]["desiredReplicas"], 2);
+  EXPECT_EQ(world.pods().size(), 1U);
+}
+
+TEST_F(Autoscaling, ARestartedOperatorKeepsTheReasonOfTheDecisionInForce) {
+  apply({{"maxReplicas", 2}});
+  seconds(10, 0);
+  seconds(5, 20);
+  const Json before = status()["autoscaling"];
+  ASSERT_EQ(before["reason"], "Queue");
+  autoscaler.forget(world.key);
+  seconds(20, 20);
+  EXPECT_EQ(status()["autoscaling"], before) << "decisions that only confirm it are not written";
+}
+
+TEST_F(Autoscaling, ARestartSoonAfterAScaleUpGivesNothingUpWithoutProofOfLessLoad) {
+  apply({{"maxReplicas", 2}, {"behavior", {{"scaleDown", {{"stabilizationWindowSeconds", 0}}}}}});
+  seconds(10, 0);
+  seconds(5, 20);
+  autoscaler.forget(world.key);
+  seconds(300, 0);
+  EXPECT_EQ(world.routable(), 2) << "as the first process would have done";
+  seconds(400, 0);
+  EXPECT_EQ(world.routable(), 1);
+}
+
 TEST_F(Autoscaling, SilentAgentsMakeItInactiveAndHoldTheNumber) {
   apply({{"maxReplicas", 4}}, 2);
   seconds(10, 0);

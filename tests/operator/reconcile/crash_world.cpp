@@ -1,6 +1,7 @@
 #include "tests/operator/reconcile/crash_world.h"
 
 #include <set>
+#include <utility>
 
 #include "operator/resources/controller_revision.h"
 
@@ -27,6 +28,7 @@ bool is_incidental(const std::string& key) {
                                            "previous",
                                            "previous-until",
                                            "decidedAt",
+                                           "inputs",
                                            "since",
                                            "asOf",
                                            "replicaHours"};
@@ -49,80 +51,84 @@ Json without_incidentals(const Json& value) {
 
 }  // namespace
 
-void LaggingReader::round() {
-  seen_ = std::move(next_);
-  next_ = {};
-  std::vector<kube::ResourceKind> kinds(std::begin(kChildren), std::end(kChildren));
-  kinds.insert(kinds.end(), {kube::kModelDeployment, kube::kNode});
-  for (const kube::ResourceKind& kind : kinds) {
-    for (kube::Object& object : client_.list(kind, {}).items) {
-      next_[std::string(kind.plural)].push_back(std::make_shared<const kube::Object>(std::move(object)));
-    }
+std::vector<kube::ObjectPtr> SharingReader::all(const kube::ResourceKind& kind) const {
+  Reading& reading = readings_[std::string(kind.plural)];
+  const std::uint64_t version = cluster_.version();
+  if (reading.version == version) return reading.objects;
+  reading = {version, {}};
+  for (kube::Object& object : cluster_.list(kind, {}).items) {
+    reading.objects.push_back(std::make_shared<const kube::Object>(std::move(object)));
   }
+  return reading.objects;
 }
 
-const std::vector<kube::ObjectPtr>& LaggingReader::of(const kube::ResourceKind& kind) const {
-  static const std::vector<kube::ObjectPtr> kNothing;
-  const auto found = seen_.find(kind.plural);
-  return found == seen_.end() ? kNothing : found->second;
-}
-
-kube::ObjectPtr LaggingReader::get(const kube::ResourceKind& kind, const kube::ObjectKey& key) const {
-  for (const kube::ObjectPtr& object : of(kind)) {
+kube::ObjectPtr SharingReader::get(const kube::ResourceKind& kind, const kube::ObjectKey& key) const {
+  for (const kube::ObjectPtr& object : all(kind)) {
     if (object->key() == key) return object;
   }
   return nullptr;
 }
 
-std::vector<kube::ObjectPtr> LaggingReader::children(const kube::ResourceKind& kind,
+std::vector<kube::ObjectPtr> SharingReader::children(const kube::ResourceKind& kind,
                                                      const kube::ObjectKey& deployment) const {
-  std::vector<kube::ObjectPtr> result;
-  for (const kube::ObjectPtr& object : of(kind)) {
-    if (object->ns() == deployment.ns && object->label(kDeploymentLabel) == deployment.name) result.push_back(object);
-  }
+  std::vector<kube::ObjectPtr> result = all(kind);
+  std::erase_if(result, [&](const kube::ObjectPtr& object) {
+    return object->ns() != deployment.ns || object->label(kDeploymentLabel) != deployment.name;
+  });
   return result;
 }
 
-std::vector<kube::ObjectPtr> LaggingReader::nodes() const {
-  return of(kube::kNode);
+void LaggingReader::round() {
+  seen_ = std::move(next_);
+  next_ = {};
+  std::vector<kube::ResourceKind> kinds(std::begin(kChildren), std::end(kChildren));
+  kinds.insert(kinds.end(), {kube::kModelDeployment, kube::kNode});
+  for (const kube::ResourceKind& kind : kinds) next_[std::string(kind.plural)] = SharingReader::all(kind);
+}
+
+std::vector<kube::ObjectPtr> LaggingReader::all(const kube::ResourceKind& kind) const {
+  const auto found = seen_.find(kind.plural);
+  return found == seen_.end() ? std::vector<kube::ObjectPtr>() : found->second;
 }
 
 // Everything that a process of the operator has in memory.
 struct CrashWorld::Operator {
-  explicit Operator(CrashWorld& owner)
-      : world(owner.world),
-        client(owner.world.cluster, owner.point),
-        agents(owner.experts, owner.point),
-        autoscaler(AutoscalerOptions{[&owner](const std::string& uid) { return owner.world.probe.evidence(uid); },
-                                     [&owner] { return owner.world.now; }, [](const kube::ObjectKey&) {}}),
-        reconciler(client, owner.reader(), owner.world.probe, nullptr, options(owner)) {}
+  explicit Operator(CrashWorld& of)
+      : owner(of),
+        client(of.world.cluster, of.point),
+        agents(of.experts, of.point),
+        autoscaler(AutoscalerOptions{[&of](const std::string& uid) { return of.world.probe.evidence(uid); },
+                                     [&of] { return of.world.now; }, [](const kube::ObjectKey&) {}}),
+        reconciler(client, of.reader(), of.world.probe, nullptr, options()) {}
 
-  ReconcilerOptions options(CrashWorld& owner) {
+  ReconcilerOptions options() {
     ReconcilerOptions options;
     options.agent_image = "agent:1";
-    options.now = [&owner] { return owner.world.now; };
-    options.zones = [&owner] { return owner.zones; };
+    options.now = [this] { return owner.world.now; };
+    options.zones = [this] { return owner.zones; };
     options.autoscaler = &autoscaler;
     return options;
   }
 
   // One look at every group whose experts may move, as the balancer's threads take it.
   void balance_experts() {
-    for (const kube::Object& pod : world.pods()) {
-      if (!World::is_routable(pod) || !world.deployment().at("/spec/experts").is_object()) continue;
-      const AgentAddress leader{pod.string_at("/status/podIP"), 0, ""};
-      const auto [found, fresh] = cycles.try_emplace(leader.ip, kExperts, std::vector<std::int32_t>{}, world.now);
-      const auto placement = found->second.heard({agents.load(leader), agents.placement(leader)}, world.now);
+    const kube::ObjectPtr deployment = owner.fresh_.get(kube::kModelDeployment, owner.world.key);
+    if (!deployment || !deployment->at("/spec/experts").is_object()) return;
+    for (const kube::ObjectPtr& pod : owner.pods()) {
+      if (!World::is_routable(*pod)) continue;
+      const AgentAddress leader{pod->string_at("/status/podIP"), 0, ""};
+      const auto [found, fresh] = cycles.try_emplace(leader.ip, kExperts, std::vector<std::int32_t>{}, owner.world.now);
+      const auto placement = found->second.heard({agents.load(leader), agents.placement(leader)}, owner.world.now);
       if (!placement) continue;
       try {
         agents.move(leader, *placement);
       } catch (const common::Error& error) {
-        found->second.refused(error.what(), world.now);
+        found->second.refused(error.what(), owner.world.now);
       }
     }
   }
 
-  World& world;
+  CrashWorld& owner;
   FaultyClient client;
   FaultyExperts agents;
   Autoscaler autoscaler;
@@ -136,7 +142,7 @@ CrashWorld::CrashWorld(Cache cache) : cache_(cache) {
 
 const ClusterReader& CrashWorld::reader() const {
   if (cache_ == Cache::kLagging) return lagging_;
-  return world.reader;
+  return fresh_;
 }
 
 void CrashWorld::start_operator() {
@@ -145,7 +151,7 @@ void CrashWorld::start_operator() {
 }
 
 void CrashWorld::round() {
-  lagging_.round();
+  if (cache_ == Cache::kLagging) lagging_.round();
   try {
     operator_->reconciler.reconcile(world.key);
     operator_->autoscaler.look(world.key);
@@ -172,7 +178,8 @@ void CrashWorld::run_pods() {
   kube::ApplyOptions report;
   report.subresource = "status";
   report.field_manager = "kubelet";
-  for (const kube::Object& pod : world.pods()) {
+  for (const kube::ObjectPtr& object : pods()) {
+    const kube::Object& pod = *object;
     if (is_silent(pod)) continue;
     if (pod.is_deleted()) {
       world.cluster.remove(kube::kPod, pod.key(), at_once);
@@ -184,6 +191,7 @@ void CrashWorld::run_pods() {
       world.cluster.patch(kube::kPod, pod.key(), {{"spec", {{"nodeName", "node-" + pod.label(kZoneLabel).value()}}}});
     }
     const char* ready = World::is_routable(pod) ? "True" : "False";
+    if (std::exchange(reported_[pod.uid()], ip + ready) == ip + ready) continue;
     kube::Object status(kube::kPod, pod.key());
     status.json()["status"] = {
         {"phase", "Running"},
@@ -209,15 +217,17 @@ bool CrashWorld::is_told_to_drain(const std::string& uid) const {
 // An agent that was told to drain does so whoever asks later, and has something to finish for a while.
 void CrashWorld::run_agents() {
   constexpr int kBusy = 2;
-  world.run_agents();
-  for (const kube::Object& pod : world.pods()) {
-    const auto known = world.probe.known.find(pod.uid());
-    if (known == world.probe.known.end()) continue;
+  const int sharers = load ? serving() : 0;
+  for (const kube::ObjectPtr& object : pods()) {
+    const kube::Object& pod = *object;
+    if (pod.string_at("/status/podIP").empty()) continue;
     if (is_silent(pod)) {
-      world.probe.known.erase(known);
+      world.probe.known.erase(pod.uid());
       continue;
     }
-    common::AgentStatus& status = known->second.status;
+    AgentEvidence& evidence = world.probe.known[pod.uid()];
+    evidence.answered = true;
+    common::AgentStatus& status = evidence.status;
     if (is_told_to_drain(pod.uid())) told_.try_emplace(pod.uid(), 0);
     status.phase = common::AgentPhase::kServing;
     if (const auto told = told_.find(pod.uid()); told != told_.end()) {
@@ -228,34 +238,40 @@ void CrashWorld::run_agents() {
       status.phase = common::AgentPhase::kFailed;
       status.message = "the weights are broken";
     }
-    if (!queue) continue;
-    common::AgentLoad& load = status.load.emplace();
-    load.queue = *queue;
-    load.running = *queue > 0 ? 8 : 0;
-    load.kv_usage = *queue > 0 ? 0.6 : 0.0;
+    if (load) report_load(pod, sharers, status);
   }
+}
+
+void CrashWorld::report_load(const kube::Object& pod, int sharers, common::AgentStatus& status) {
+  std::uint64_t& arrived = arrived_[pod.uid()];
+  if (World::is_routable(pod)) arrived += load->arrivals / static_cast<std::uint64_t>(sharers);
+  common::AgentLoad& told = status.load.emplace();
+  told.arrivals = arrived;
+  told.queue = load->queue;
+  told.running = load->queue > 0 ? 8 : 0;
+  told.kv_usage = load->queue > 0 ? 0.6 : 0.0;
 }
 
 Json CrashWorld::picture() {
   Json picture;
   for (const kube::ResourceKind& kind : kChildren) {
-    for (const kube::Object& object : world.cluster.list(kind, {}).items) {
-      picture[std::string(kind.kind) + " " + object.name()] = without_incidentals(object.json());
+    for (const kube::ObjectPtr& object : fresh_.all(kind)) {
+      picture[std::string(kind.kind) + " " + object->name()] = without_incidentals(object->json());
     }
   }
-  for (const kube::Object& object : world.cluster.list(kube::kModelDeployment, {}).items) {
-    picture["ModelDeployment " + object.name()] = without_incidentals(object.json());
+  for (const kube::ObjectPtr& object : fresh_.all(kube::kModelDeployment)) {
+    picture["ModelDeployment " + object->name()] = without_incidentals(object->json());
   }
   return picture;
 }
 
 std::string CrashWorld::orphan() {
-  const auto parent = world.cluster.get(kube::kModelDeployment, world.key);
+  const kube::ObjectPtr parent = fresh_.get(kube::kModelDeployment, world.key);
   for (const kube::ResourceKind& kind : kChildren) {
-    for (const kube::Object& object : world.cluster.list(kind, {}).items) {
-      const auto owner = object.controller_owner();
+    for (const kube::ObjectPtr& object : fresh_.all(kind)) {
+      const auto owner = object->controller_owner();
       const bool owned = parent && owner && owner->uid == parent->uid();
-      if (!owned && !object.is_deleted()) return std::string(kind.kind) + " " + object.name();
+      if (!owned && !object->is_deleted()) return std::string(kind.kind) + " " + object->name();
     }
   }
   return "";
@@ -263,17 +279,17 @@ std::string CrashWorld::orphan() {
 
 int CrashWorld::groups() {
   std::set<std::string> names;
-  for (const kube::Object& pod : world.pods()) {
-    if (!pod.is_deleted()) names.insert(pod.label(kGroupLabel).value_or(""));
+  for (const kube::ObjectPtr& pod : pods()) {
+    if (!pod->is_deleted()) names.insert(pod->label(kGroupLabel).value_or(""));
   }
   return static_cast<int>(names.size());
 }
 
 int CrashWorld::serving() {
   int count = 0;
-  for (const kube::Object& pod : world.pods()) {
-    const bool leader = pod.label(kPodIndexLabel) == "0";
-    if (leader && !pod.is_deleted() && World::is_routable(pod)) ++count;
+  for (const kube::ObjectPtr& pod : pods()) {
+    const bool leader = pod->label(kPodIndexLabel) == "0";
+    if (leader && !pod->is_deleted() && World::is_routable(*pod)) ++count;
   }
   return count;
 }
