@@ -3,7 +3,6 @@
 #include <optional>
 #include <set>
 
-#include "common/agent_config.h"
 #include "common/error.h"
 #include "common/log.h"
 #include "operator/reconcile/observe.h"

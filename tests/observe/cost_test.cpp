@@ -86,9 +86,7 @@ TEST(Cost, IsInStatusAndWritesNothingAtRest) {
 
 // An agent that has generated `tokens` more at every look.
 std::function<void(const kube::Object&, common::AgentLoad&)> generates(std::uint64_t tokens) {
-  return [=](const kube::Object&, common::AgentLoad& load) {
-    load.inter_token.observe(0.02, tokens);
-  };
+  return [=](const kube::Object&, common::AgentLoad& load) { load.inter_token.observe(0.02, tokens); };
 }
 
 TEST(Cost, OfAMillionTokensIsInStatusAndToldSeldom) {
