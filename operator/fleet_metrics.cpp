@@ -212,7 +212,7 @@ void add_watches(const std::vector<WatchView>& watches, Families& out) {
 
 std::vector<prometheus::MetricFamily> fleet_metrics(const FleetView& fleet) {
   Families out;
-  for (const kube::ObjectPtr& object : fleet.deployments) DeploymentMetrics(*object, fleet, out).add();
+  fleet.each_deployment([&](const Object& object) { DeploymentMetrics(object, fleet, out).add(); });
   add_zones(fleet.zones, out);
   add_watches(fleet.watches, out);
   return out.take();

@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -30,7 +31,8 @@ struct Usage {
 };
 
 struct FleetView {
-  std::vector<kube::ObjectPtr> deployments;  // as cached, with status; empty where another operator leads
+  // Shows each deployment, as cached, with status; none where another operator leads.
+  std::function<void(const std::function<void(const kube::Object&)>& show)> each_deployment = [](const auto&) {};
   ZoneHealths zones;
   std::vector<WatchView> watches;
   std::map<kube::ObjectKey, Usage> usage;

@@ -52,6 +52,10 @@ std::uint64_t heard(const kube::InformerStats& stats) {
   return stats.lists + stats.events + (stats.last_error.empty() ? stats.watches : 0);
 }
 
+std::set<kube::ObjectKey> as_set(const std::vector<kube::ObjectKey>& keys) {
+  return {keys.begin(), keys.end()};
+}
+
 // Several sources as one.
 class Joined final : public prometheus::Collectable {
  public:
@@ -150,27 +154,29 @@ void OperatorMetrics::finished(std::string_view result, std::chrono::duration<do
 void OperatorMetrics::read_usage_locked(const Controller& controller, FleetView& fleet) {
   std::set<std::string> pods;
   std::set<kube::ObjectKey> deployments;
-  for (const kube::ObjectPtr& object : fleet.deployments) deployments.insert(object->key());
   for (const auto& informer : controller.informers()) {
-    if (informer->options().kind != kube::kPod) continue;
-    for (const kube::ObjectPtr& pod : informer->store().list()) {
-      const kube::ObjectKey deployment{pod->ns(), pod->label(kDeploymentLabel).value_or("")};
-      const auto evidence = controller.evidence(pod->uid());
-      pods.insert(pod->uid());
-      if (!evidence || !evidence->status.load || !deployments.contains(deployment)) continue;
-      const common::AgentLoad& load = *evidence->status.load;
-      tokens_.read(deployment, pod->uid(), load.first_token.total() + load.inter_token.total());
-    }
+    if (informer->options().kind == kube::kModelDeployment) deployments.merge(as_set(informer->store().keys()));
+  }
+  const auto read = [&](const kube::Object& pod) {
+    const kube::ObjectKey deployment{pod.ns(), pod.label(kDeploymentLabel).value_or("")};
+    const auto evidence = controller.evidence(pod.uid());
+    pods.insert(pod.uid());
+    if (!evidence || !evidence->status.load || !deployments.contains(deployment)) return;
+    const common::AgentLoad& load = *evidence->status.load;
+    tokens_.read(deployment, pod.uid(), load.first_token.total() + load.inter_token.total());
+  };
+  for (const auto& informer : controller.informers()) {
+    if (informer->options().kind == kube::kPod) informer->store().for_each(read);
   }
   tokens_.keep_only(pods, deployments);
   std::erase_if(cost_before_, [&](const auto& item) { return !deployments.contains(item.first); });
-  for (const kube::ObjectPtr& object : fleet.deployments) {
-    const auto recorded = read_cost(object->at("/status/cost"));
-    if (!recorded) continue;
+  fleet.each_deployment([&](const kube::Object& object) {
+    const auto recorded = read_cost(object.at("/status/cost"));
+    if (!recorded) return;
     const double cost = carried_on(*recorded, fleet.now).total.value_or(0);
-    const double before = cost_before_.try_emplace(object->key(), cost).first->second;
-    fleet.usage[object->key()] = {tokens_.total(object->key()), before};
-  }
+    const double before = cost_before_.try_emplace(object.key(), cost).first->second;
+    fleet.usage[object.key()] = {tokens_.total(object.key()), before};
+  });
 }
 
 FleetView OperatorMetrics::fleet_of(const Controller& controller, bool leader) {
@@ -178,19 +184,20 @@ FleetView OperatorMetrics::fleet_of(const Controller& controller, bool leader) {
   fleet.now = std::chrono::system_clock::now();
   if (leader) fleet.zones = controller.zones();
   const auto now = std::chrono::steady_clock::now();
+  std::vector<const kube::Store*> deployments;
   const std::lock_guard lock(mutex_);
   for (const auto& informer : controller.informers()) {
     const kube::InformerOptions& options = informer->options();
-    if (leader && options.kind == kube::kModelDeployment) {
-      const std::vector<kube::ObjectPtr> objects = informer->store().list();
-      fleet.deployments.insert(fleet.deployments.end(), objects.begin(), objects.end());
-    }
+    if (leader && options.kind == kube::kModelDeployment) deployments.push_back(&informer->store());
     const kube::InformerStats stats = informer->stats();
     Heard& last = heard_.try_emplace(informer.get(), Heard{heard(stats), now}).first->second;
     if (last.count != heard(stats)) last = {heard(stats), now};
     fleet.watches.push_back(
         {std::string(options.kind.kind), options.ns, informer->synced(), now - last.at, stats.lists, stats.failures});
   }
+  fleet.each_deployment = [deployments](const auto& show) {
+    for (const kube::Store* store : deployments) store->for_each(show);
+  };
   if (leader) read_usage_locked(controller, fleet);
   return fleet;
 }

@@ -29,6 +29,8 @@ struct ListOptions {
   std::string field_selector = {};  // for example "spec.nodeName=n1"; empty: everything
   int page_size = 500;              // objects per request; the result is whole in any case
   std::stop_token stop = {};        // ends the call with kCancelled
+  // Applied to each object as soon as its page is read, so that a long list needs no more memory than what is left.
+  std::function<void(Object&)> trim = {};
 };
 
 struct ListResult {

@@ -176,6 +176,15 @@ Json controller_reference(const Object& owner) {
           {"blockOwnerDeletion", true}};
 }
 
+std::string pack(const Object& object) {
+  const std::vector<std::uint8_t> bytes = Json::to_msgpack(object.json());
+  return {bytes.begin(), bytes.end()};
+}
+
+Object unpack(const std::string& packed) {
+  return Object(Json::from_msgpack(packed));
+}
+
 void strip_bookkeeping(Object& object) {
   if (!object.json().is_object()) return;
   const auto meta = object.json().find("metadata");

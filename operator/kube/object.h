@@ -113,6 +113,10 @@ class Object {
 // An owner reference with controller and blockOwnerDeletion true. Owner and child must be in the same namespace.
 Json controller_reference(const Object& owner);
 
+// An object in a tenth of the memory, for keeping. unpack() gives back an equal one.
+std::string pack(const Object& object);
+Object unpack(const std::string& packed);
+
 // Removes what no controller reads but every object carries: managedFields and the last-applied annotation.
 void strip_bookkeeping(Object& object);
 

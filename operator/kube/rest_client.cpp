@@ -101,7 +101,10 @@ ListResult RestClient::list(const ResourceKind& kind, const ListOptions& options
     Object page(parse_body(response, what));
     Json& items = page.json()["items"];
     if (items.is_array()) {
-      for (Json& item : items) result.items.push_back(item_of(std::move(item), kind));
+      for (Json& item : items) {
+        result.items.push_back(item_of(std::move(item), kind));
+        if (options.trim) options.trim(result.items.back());
+      }
     }
     result.resource_version = page.resource_version();
     next = page.string_at("/metadata/continue");

@@ -5,53 +5,95 @@
 
 namespace millrace::controller::kube {
 
-Store::Store(std::vector<std::string> index_labels) : index_labels_(std::move(index_labels)) {}
+Store::Store(std::vector<std::string> index_labels, StoreForm form)
+    : index_labels_(std::move(index_labels)), form_(form) {}
+
+Store::Slot Store::kept(ObjectPtr object) const {
+  if (form_ == StoreForm::kWhole) return {std::move(object), {}};
+  return {nullptr, pack(*object)};
+}
+
+// Not under the lock: unpacking takes its time.
+ObjectPtr Store::object_of(const Slot& slot) {
+  return slot.whole ? slot.whole : std::make_shared<const Object>(unpack(slot.packed));
+}
+
+std::vector<ObjectPtr> Store::objects_of(const std::vector<Slot>& slots) {
+  std::vector<ObjectPtr> objects;
+  objects.reserve(slots.size());
+  for (const Slot& slot : slots) objects.push_back(object_of(slot));
+  return objects;
+}
 
 ObjectPtr Store::get(const ObjectKey& key) const {
-  const std::lock_guard lock(mutex_);
-  const auto it = objects_.find(key);
-  return it == objects_.end() ? nullptr : it->second;
+  std::unique_lock lock(mutex_);
+  const auto it = slots_.find(key);
+  if (it == slots_.end()) return nullptr;
+  const Slot slot = it->second;
+  lock.unlock();
+  return object_of(slot);
 }
 
 std::vector<ObjectPtr> Store::list() const {
-  const std::lock_guard lock(mutex_);
-  std::vector<ObjectPtr> all;
-  all.reserve(objects_.size());
-  for (const auto& [key, object] : objects_) all.push_back(object);
-  return all;
+  std::vector<Slot> all;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [key, slot] : slots_) all.push_back(slot);
+  }
+  return objects_of(all);
 }
 
 std::vector<ObjectPtr> Store::list(const std::string& ns) const {
-  const std::lock_guard lock(mutex_);
-  std::vector<ObjectPtr> found;
-  for (auto it = objects_.lower_bound({ns, ""}); it != objects_.end() && it->first.ns == ns; ++it) {
-    found.push_back(it->second);
+  std::vector<Slot> found;
+  {
+    const std::lock_guard lock(mutex_);
+    for (auto it = slots_.lower_bound({ns, ""}); it != slots_.end() && it->first.ns == ns; ++it) {
+      found.push_back(it->second);
+    }
   }
-  return found;
+  return objects_of(found);
 }
 
 std::vector<ObjectPtr> Store::with_label(const std::string& label, const std::string& value) const {
   assert(std::find(index_labels_.begin(), index_labels_.end(), label) != index_labels_.end());
-  const std::lock_guard lock(mutex_);
-  const auto it = by_label_.find({label, value});
-  return it == by_label_.end() ? std::vector<ObjectPtr>{} : pick_locked(it->second);
+  std::vector<Slot> found;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto it = by_label_.find({label, value});
+    if (it == by_label_.end()) return {};
+    for (const Slots::value_type* item : it->second) found.push_back(item->second);
+  }
+  return objects_of(found);
 }
 
-std::vector<ObjectPtr> Store::with_owner(const std::string& owner_uid) const {
+std::vector<ObjectKey> Store::keys() const {
   const std::lock_guard lock(mutex_);
-  const auto it = by_owner_.find(owner_uid);
-  return it == by_owner_.end() ? std::vector<ObjectPtr>{} : pick_locked(it->second);
+  std::vector<ObjectKey> keys;
+  keys.reserve(slots_.size());
+  for (const auto& [key, slot] : slots_) keys.push_back(key);
+  return keys;
+}
+
+void Store::for_each(const std::function<void(const Object&)>& visit) const {
+  for (const ObjectKey& key : keys()) {
+    if (const ObjectPtr object = get(key)) visit(*object);
+  }
 }
 
 std::size_t Store::size() const {
   const std::lock_guard lock(mutex_);
-  return objects_.size();
+  return slots_.size();
+}
+
+std::uint64_t Store::changes() const {
+  const std::lock_guard lock(mutex_);
+  return changes_;
 }
 
 std::vector<Change> Store::replace(std::vector<Object> objects) {
   const std::lock_guard lock(mutex_);
-  Keys gone;
-  for (const auto& [key, object] : objects_) gone.insert(key);
+  std::set<ObjectKey> gone;
+  for (const auto& [key, slot] : slots_) gone.insert(key);
   for (const Object& object : objects) gone.erase(object.key());
   std::vector<Change> changes;
   const auto append = [&](std::vector<Change> more) {
@@ -76,8 +118,8 @@ std::vector<Change> Store::put_locked(Object object, bool from_list) {
   strip_bookkeeping(object);
   const ObjectKey key = object.key();
   if (key.name.empty()) return {};  // not an object that can be named
-  ObjectPtr& slot = objects_[key];
-  ObjectPtr before = slot;
+  const auto [item, is_new] = slots_.try_emplace(key);
+  const ObjectPtr before = is_new ? nullptr : object_of(item->second);
   if (before && before->uid() != object.uid()) {
     // Deleted and made again between two looks: whoever waits for the deletion must see it.
     std::vector<Change> changes = remove_locked(key, from_list);
@@ -87,50 +129,39 @@ std::vector<Change> Store::put_locked(Object object, bool from_list) {
   }
   if (before && !before->resource_version().empty() && before->resource_version() == object.resource_version())
     return {};
-  if (before) unindex_locked(*before);
-  slot = std::make_shared<const Object>(std::move(object));
-  index_locked(*slot);
-  return {{before ? Change::Type::kUpdated : Change::Type::kAdded, before, slot, from_list}};
+  if (before) unindex_locked(*item, *before);
+  const auto after = std::make_shared<const Object>(std::move(object));
+  item->second = kept(after);
+  index_locked(*item, *after);
+  ++changes_;
+  return {{before ? Change::Type::kUpdated : Change::Type::kAdded, before, after, from_list}};
 }
 
 std::vector<Change> Store::remove_locked(const ObjectKey& key, bool from_list) {
-  const auto it = objects_.find(key);
-  if (it == objects_.end()) return {};
-  ObjectPtr before = it->second;
-  unindex_locked(*before);
-  objects_.erase(it);
+  const auto item = slots_.find(key);
+  if (item == slots_.end()) return {};
+  const ObjectPtr before = object_of(item->second);
+  unindex_locked(*item, *before);
+  slots_.erase(item);
+  ++changes_;
   return {{Change::Type::kDeleted, before, nullptr, from_list}};
 }
 
-void Store::index_locked(const Object& object) {
+void Store::index_locked(const Slots::value_type& item, const Object& object) {
   for (const std::string& label : index_labels_) {
-    if (const auto value = object.label(label)) by_label_[{label, *value}].insert(object.key());
+    if (const auto value = object.label(label)) by_label_[{label, *value}].insert(&item);
   }
-  for (const OwnerReference& owner : object.owners()) by_owner_[owner.uid].insert(object.key());
 }
 
-void Store::unindex_locked(const Object& object) {
+void Store::unindex_locked(const Slots::value_type& item, const Object& object) {
   for (const std::string& label : index_labels_) {
     const auto value = object.label(label);
     if (!value) continue;
     const auto it = by_label_.find({label, *value});
     if (it == by_label_.end()) continue;
-    it->second.erase(object.key());
+    it->second.erase(&item);
     if (it->second.empty()) by_label_.erase(it);
   }
-  for (const OwnerReference& owner : object.owners()) {
-    const auto it = by_owner_.find(owner.uid);
-    if (it == by_owner_.end()) continue;
-    it->second.erase(object.key());
-    if (it->second.empty()) by_owner_.erase(it);
-  }
-}
-
-std::vector<ObjectPtr> Store::pick_locked(const Keys& keys) const {
-  std::vector<ObjectPtr> found;
-  found.reserve(keys.size());
-  for (const ObjectKey& key : keys) found.push_back(objects_.at(key));
-  return found;
 }
 
 }  // namespace millrace::controller::kube

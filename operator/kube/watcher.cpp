@@ -88,7 +88,7 @@ Informer::Informer(Client& client, InformerOptions options, Handler handler, Err
       options_(std::move(options)),
       handler_(std::move(handler)),
       on_error_(std::move(on_error)),
-      store_(options_.index_labels),
+      store_(options_.index_labels, options_.form),
       thread_([this](std::stop_token stop) { run(std::move(stop)); }) {}
 
 Informer::~Informer() {
@@ -139,6 +139,7 @@ WatchStep Informer::list_once(ListWatch& machine, const std::stop_token& stop) {
     options.ns = options_.ns;
     options.label_selector = options_.label_selector;
     options.stop = stop;
+    options.trim = options_.trim;
     ListResult result = client_.list(options_.kind, options);
     deliver(store_.replace(std::move(result.items)));
     const std::lock_guard lock(mutex_);
@@ -187,6 +188,7 @@ void Informer::take(ListWatch& machine, WatchEvent&& event) {
   } else if (event.type == EventType::kDeleted) {
     deliver(store_.remove(event.object.key()));
   } else if (event.type != EventType::kBookmark) {
+    if (options_.trim) options_.trim(event.object);
     deliver(store_.put(std::move(event.object)));
   }
   machine.saw_event(version);

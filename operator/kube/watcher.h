@@ -60,6 +60,8 @@ struct InformerOptions {
   std::string label_selector = {};
   std::vector<std::string> index_labels = {};
   std::uint32_t seed = std::random_device{}();
+  StoreForm form = StoreForm::kWhole;
+  std::function<void(Object&)> trim = {};  // drops what nobody reads, before the object is kept
 };
 
 // What an informer has been through; for metrics, logs and readiness.

@@ -135,6 +135,7 @@ kube::ListResult MemoryCluster::list(const ResourceKind& kind, const kube::ListO
     if (key.first == kind_name(kind) && (options.ns.empty() || options.ns == object.ns()) &&
         labels.matches(object.labels()) && matches_fields(options.field_selector, object)) {
       result.items.push_back(object);
+      if (options.trim) options.trim(result.items.back());
     }
   }
   return result;

@@ -9,13 +9,16 @@
 namespace millrace::controller {
 
 struct AgentEvidence {
-  common::AgentStatus status;        // the last answer; default while there was none
-  bool answered = false;             // there was an answer since the pod's address is known
-  std::chrono::milliseconds age{0};  // of that answer
-  std::string error;                 // why the last attempt failed; empty when it did not
+  common::AgentStatus status;  // the last answer; default while there was none
+  bool answered = false;       // there was an answer since the pod's address is known
+  // Since the last sign of life: the answer, or the last moment at which the connection that it came over was open. The
+  // kernel closes a connection whose peer has been silent for 2 s, so an age of 0 may hide that much.
+  std::chrono::milliseconds age{0};
+  std::chrono::milliseconds since_answer{0};  // how old `status` is
+  std::string error;                          // why the last attempt failed; empty when it did not
 };
 
-// Older answers are history, not evidence.
+// Older signs of life are history, not evidence.
 inline constexpr std::chrono::milliseconds kEvidenceLimit{10'000};
 
 inline bool is_fresh(const AgentEvidence& evidence) {

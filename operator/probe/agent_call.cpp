@@ -4,7 +4,6 @@
 
 #include "common/agent_config.h"
 #include "common/error.h"
-#include "common/http_client.h"
 
 namespace millrace::controller {
 namespace {
@@ -28,8 +27,8 @@ AgentAddress AgentAccess::at(const std::string& ip, const std::string& tls_secre
   return {ip, common::kDefaultAdminPort, token, previous_token, found == tls.end() ? nullptr : found->second};
 }
 
-std::string call_agent(const AgentAddress& agent, const std::string& method, const std::string& target,
-                       const std::string& body, const AgentCallLimits& limits) {
+common::HttpCall agent_request(const AgentAddress& agent, const std::string& method, const std::string& target,
+                               const std::string& body, const AgentCallLimits& limits) {
   common::HttpCall call;
   call.host = agent.ip;
   call.port = agent.admin_port;
@@ -41,14 +40,24 @@ std::string call_agent(const AgentAddress& agent, const std::string& method, con
   call.timeout = limits.timeout;
   call.stop = limits.stop;
   call.max_body_bytes = limits.max_body_bytes;
+  return call;
+}
+
+std::string accepted_body(const common::HttpCall& call, common::HttpResponse response) {
+  if (response.status >= 200 && response.status < 300) return std::move(response.body);
+  throw Error(code_of(response.status), call.method + " " + call.target + " at " + call.host + " answered " +
+                                            std::to_string(response.status) + ": " + response.body.substr(0, 200));
+}
+
+std::string call_agent(const AgentAddress& agent, const std::string& method, const std::string& target,
+                       const std::string& body, const AgentCallLimits& limits) {
+  common::HttpCall call = agent_request(agent, method, target, body, limits);
   common::HttpResponse response = common::http_call(call);
   if (response.status == 401 && !agent.previous_token.empty()) {  // the agent has not read the new token yet
     call.headers = bearer(agent.previous_token);
     response = common::http_call(call);
   }
-  if (response.status >= 200 && response.status < 300) return std::move(response.body);
-  throw Error(code_of(response.status), method + " " + target + " at " + agent.ip + " answered " +
-                                            std::to_string(response.status) + ": " + response.body.substr(0, 200));
+  return accepted_body(call, std::move(response));
 }
 
 nlohmann::json ask_agent(const AgentAddress& agent, const std::string& target, const AgentCallLimits& limits) {

@@ -10,6 +10,7 @@
 #include <stop_token>
 #include <string>
 
+#include "common/http_client.h"
 #include "common/tls.h"
 
 namespace millrace::controller {
@@ -45,5 +46,10 @@ std::string call_agent(const AgentAddress& agent, const std::string& method, con
 
 // As call_agent with GET; kDataLoss when the answer is no JSON.
 nlohmann::json ask_agent(const AgentAddress& agent, const std::string& target, const AgentCallLimits& limits);
+
+// The two ends of call_agent, for callers that do not wait: the request, and the body of its answer.
+common::HttpCall agent_request(const AgentAddress& agent, const std::string& method, const std::string& target,
+                               const std::string& body, const AgentCallLimits& limits);
+std::string accepted_body(const common::HttpCall& call, common::HttpResponse response);
 
 }  // namespace millrace::controller

@@ -1,5 +1,10 @@
-// Asks every agent once a second how it is, gives groups their membership and tells agents to drain. What the agents
-// said last is kept with its age; the reconciler reads it, and is told when it should look again.
+// Asks agents how they are, gives groups their membership and tells agents to drain. What the agents said last is kept
+// with its age; the reconciler reads it, and is told when it should look again.
+//
+// A group that starts, drains or fails, or of which an agent does not answer, is asked whole every second. One that
+// serves steadily is asked through its leader alone, who knows when a follower has gone: every second while its numbers
+// change or are wanted, else every few seconds. All connections are kept meanwhile, and one that ends (the process
+// died; the kernel found the peer silent) has its group asked at once.
 #pragma once
 
 #include <chrono>
@@ -10,8 +15,12 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <random>
+#include <set>
 #include <string>
 #include <thread>
+#include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "operator/kube/object.h"
@@ -39,6 +48,7 @@ struct ProbeGroup {
   std::string zone;
   std::string previous_token = {};                    // as in AgentAddress
   std::shared_ptr<const common::TlsClient> tls = {};  // as in AgentAddress
+  bool closely = false;  // its numbers are wanted every second, also when they do not change
 };
 
 // What the reconciler needs of the prober. Any thread.
@@ -53,22 +63,22 @@ class AgentProbe {
 
 struct ProberOptions {
   std::chrono::milliseconds period{1'000};
+  std::chrono::milliseconds quiet{5'000};       // instead, for the leader of a group whose numbers stand still
+  std::chrono::milliseconds followers{30'000};  // for the followers of a group that serves steadily
   // After an agent that used to answer did not: a blip and a failure are told apart sooner.
   std::chrono::milliseconds retry{100};
   std::chrono::milliseconds settle{2'000};  // until every member of a group has noticed its membership
   std::chrono::milliseconds rest{10'000};   // between two attempts to start a group that does not come up
-  int threads = 8;
-  // Something changed that a plan may depend on. Called on the prober's threads.
-  std::function<void(const kube::ObjectKey&)> on_change;
-  // A group was asked, whatever it said. Called on the prober's threads.
-  std::function<void(const kube::ObjectKey&)> on_round;
+  // These are called on the threads of the prober and of the client, and must not block.
+  std::function<void(const kube::ObjectKey&)> on_change;  // something changed that a plan may depend on
+  std::function<void(const kube::ObjectKey&)> on_round;   // a group was asked, whatever it said
 };
 
 class Prober final : public AgentProbe {
  public:
-  // `agents` is borrowed and called from several threads.
+  // `agents` is borrowed, and tells nobody else of lost connections.
   Prober(AgentClient& agents, ProberOptions options);
-  ~Prober() override;  // stops
+  ~Prober() override;  // stops; waits for the answers that are outstanding
 
   Prober(const Prober&) = delete;
   Prober& operator=(const Prober&) = delete;
@@ -81,39 +91,72 @@ class Prober final : public AgentProbe {
 
  private:
   using Clock = std::chrono::steady_clock;
+  using Name = std::pair<kube::ObjectKey, std::string>;  // of the deployment and of the group
 
   struct Known {  // of one pod
     common::AgentStatus status;
+    std::uint64_t digest = 0;  // of the answer that brought it
     std::optional<Clock::time_point> answered_at;
+    Clock::time_point alive_at{};  // the last sign of life; older than that while watched
+    bool watched = false;
     std::string error;
+
+    std::chrono::milliseconds silence() const;  // since the last sign of life
   };
   struct Entry {  // of one group
-    kube::ObjectKey deployment;
     ProbeGroup group;
+    std::vector<Known> known;  // of group.pods
     Clock::time_point due;
-    bool busy = false;
+    Clock::time_point whole_due;    // when all pods are asked, however steady the group is
+    std::uint64_t round = 0;        // the one that is going on; 0: none, and the group is in the queue
+    bool again = false;             // something happened during the round: another follows at once
     std::int64_t pushed = 0;        // generation of the last membership that was pushed
     Clock::time_point pushed_at{};  // and when
   };
-  using Entries = std::map<std::string, Entry>;  // by namespace and group name
+  using Entries = std::map<Name, Entry>;
+  struct Place {
+    Entries::value_type* entry = nullptr;
+    std::size_t pod = 0;
+
+    Known& known() const { return entry->second.known[pod]; }
+  };
+  struct Question;
+  struct Round;
+  using RoundPtr = std::shared_ptr<Round>;  // with the calls that are outstanding
 
   void run();
-  void probe(const std::string& name, const Entry& entry);
-  bool in_doubt_locked(const ProbeGroup& group) const;  // an agent that answered not long ago does not now
-  void start_group(const std::string& name, const Entry& entry, const std::vector<MemberView>& members);
-  bool ask(const ProbeGroup& group, const ProbePod& pod, MemberView& member);
-  void push(const ProbeGroup& group, const common::GroupMembership& membership);
-  void tell_to_drain(const ProbeGroup& group, const std::vector<MemberView>& members);
-  void know_only_watched_locked();
+  RoundPtr begin_round_locked(Entries::value_type& item, Clock::time_point now);
+  void ask(const RoundPtr& round);
+  void take_answer(const RoundPtr& round, std::size_t number, StatusAnswer answer);
+  bool keep_answer_locked(const Round& round, const std::string& uid, StatusAnswer answer, MemberView& member);
+  void decide(const RoundPtr& round);
+  void drain(const RoundPtr& round);
+  void tell(const RoundPtr& round, const std::vector<std::size_t>& pods, const char* refusal,
+            const std::function<void(const AgentAddress&, AgentClient::Done)>& call);
+  void finish(const RoundPtr& round);
+  Clock::time_point next_due_locked(Entry& entry, const Round& round);
+
+  void lost(const std::string& ip, std::chrono::milliseconds silent_for);
+  void set_group_locked(Entries::value_type& item, ProbeGroup group, std::vector<AgentAddress>& gone);
+  void ask_soon_locked(Entries::value_type& item);
+  void schedule_locked(Entries::value_type& item, Clock::time_point due);
+  static bool is_steady(const Entry& entry);
+  static bool in_doubt(const Entry& entry);  // an agent that answered not long ago does not now
+  std::chrono::milliseconds about(std::chrono::milliseconds time);
 
   AgentClient& agents_;
   const ProberOptions options_;
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   bool stopping_ = false;
+  std::size_t rounds_ = 0;  // going on
+  std::uint64_t last_round_ = 0;
   Entries entries_;
-  std::map<std::string, Known> known_;  // by pod uid
-  std::vector<std::thread> threads_;
+  std::set<std::pair<Clock::time_point, Entries::value_type*>> queue_;  // of groups that are not being asked
+  std::unordered_map<std::string, Place> by_uid_;
+  std::unordered_map<std::string, Place> by_ip_;
+  std::minstd_rand random_;  // spreads the questions over time
+  std::thread thread_;
 };
 
 }  // namespace millrace::controller

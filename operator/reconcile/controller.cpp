@@ -8,6 +8,7 @@
 #include "common/log.h"
 #include "common/stop.h"
 #include "operator/api/labels.h"
+#include "operator/reconcile/cached_form.h"
 #include "operator/reconcile/observe.h"
 #include "operator/resources/controller_revision.h"
 
@@ -62,7 +63,7 @@ Controller::Controller(kube::Client& client, AgentClients agents, ControllerOpti
   cache_ = std::make_unique<CachedReader>(borrowed());
   zones_ = std::make_unique<ZoneMonitor>(client_, ZoneMonitor::Sources{
                                                       [this] { return prober_->contacts(); },
-                                                      [this] { return node_views(cache_->nodes()); },
+                                                      [this] { return nodes(); },
                                                       options_.reconciler.now,
                                                   });
   ReconcilerOptions reconciling = options_.reconciler;
@@ -87,6 +88,14 @@ std::vector<const kube::Informer*> Controller::borrowed() const {
   return result;
 }
 
+// Looked at twice a second, and seldom new.
+const std::vector<NodeView>& Controller::nodes() {
+  const std::uint64_t changes = informers_.back()->store().changes();
+  if (changes != nodes_as_of_) nodes_ = node_views(cache_->nodes());
+  nodes_as_of_ = changes;
+  return nodes_;
+}
+
 void Controller::watch(const kube::ResourceKind& kind, const std::string& ns) {
   kube::InformerOptions options;
   options.kind = kind;
@@ -95,6 +104,8 @@ void Controller::watch(const kube::ResourceKind& kind, const std::string& ns) {
     options.label_selector = kDeploymentLabel;  // only what is ours
     options.index_labels = {kDeploymentLabel};
   }
+  if (kind != kube::kNode) options.form = kube::StoreForm::kPacked;  // nodes are read for every deployment
+  options.trim = trim_of(kind);
   informers_.push_back(std::make_unique<kube::Informer>(
       client_, options, [this, kind](const kube::Change& change) { on_change(kind, change); },
       [kind](const kube::ApiError& error) {
@@ -117,7 +128,7 @@ void Controller::on_change(const kube::ResourceKind& kind, const kube::Change& c
 
 void Controller::enqueue_all() {
   for (const kube::Informer* informer : deployments_) {
-    for (const kube::ObjectPtr& object : informer->store().list()) queue_.add(object->key(), Priority::kLow);
+    for (const kube::ObjectKey& key : informer->store().keys()) queue_.add(key, Priority::kLow);
   }
 }
 

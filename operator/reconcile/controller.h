@@ -68,6 +68,7 @@ class Controller {
   void work(std::stop_token stop);
   void reconcile(const kube::ObjectKey& key);
   std::vector<const kube::Informer*> borrowed() const;
+  const std::vector<NodeView>& nodes();  // for the zones' thread alone
 
   kube::Client& client_;
   const ControllerOptions options_;
@@ -78,6 +79,8 @@ class Controller {
   std::vector<std::unique_ptr<kube::Informer>> informers_;
   std::vector<const kube::Informer*> deployments_;  // those of ModelDeployments; complete before nodes are watched
   std::unique_ptr<CachedReader> cache_;
+  std::vector<NodeView> nodes_;    // as of the store's
+  std::uint64_t nodes_as_of_ = 0;  // number of changes
   std::unique_ptr<ExpertBalancer> experts_;
   std::unique_ptr<GoldenExaminer> examiner_;
   std::unique_ptr<ZoneMonitor> zones_;

@@ -327,12 +327,16 @@ void Reconciler::watch_agents(const Parent& parent, const Outcome& outcome, cons
   for (const kube::ObjectPtr& pod : cache_.children(kube::kPod, parent.key)) {
     if (const auto shape = shape_of_pod(*pod)) shapes[shape->name] = *shape;
   }
+  const auto& autoscaling = parent.spec.autoscaling;
+  const bool closely =
+      outcome.rollout.report.canary.measures || (autoscaling && autoscaling->mode == AutoscalingSpec::Mode::kBuiltIn);
   std::vector<ProbeGroup> groups;
   for (const GroupView& group : outcome.observed.groups) {
     if (!shapes.contains(group.name) || group.terminating()) continue;
     ProbeGroup target{shapes[group.name], {}, access.token, draining.contains(group.name), group.zone};
     target.previous_token = access.previous_token;
     target.tls = access.at("", group.pods.front().tls_secret).tls;
+    target.closely = closely;
     for (const PodView& pod : group.pods) {
       if (!pod.ip.empty() && !pod.ended()) target.pods.push_back({pod.uid, pod.ip, pod.index});
     }

@@ -26,7 +26,7 @@ std::string text_of(const FleetView& fleet) {
 
 FleetView view_of(const Json& object) {
   FleetView fleet;
-  fleet.deployments.push_back(std::make_shared<kube::Object>(object));
+  fleet.each_deployment = [object](const auto& show) { show(kube::Object(object)); };
   return fleet;
 }
 

@@ -180,7 +180,12 @@ def measure(args, folder):
         print(f"reconciles                      {total(metrics, 'controller_runtime_reconcile_total') / len(keys):.1f} for each object")
         print(f"API calls                       {total(metrics, 'rest_client_requests_total') / len(keys):.1f} for each object")
         print(f"operator's processor time       {busy_cpu / len(keys) * 1000:.0f} ms for each object")
-        rest(args, folder, operator, nodes, empty)
+        print(f"memory before the first object  {empty:.1f} MiB")
+        rest(args, folder, operator, nodes, "at rest")
+        operator.stop()
+        operator = Operator(args.operator, folder, args.workers)
+        operator_at_start(operator)
+        rest(args, folder, operator, nodes, "at rest after a restart")
     finally:
         api.closed = True
         operator.stop()
@@ -198,7 +203,7 @@ def operator_at_start(operator):
     return operator.memory_mib("VmRSS")
 
 
-def rest(args, folder, operator, nodes, empty):
+def rest(args, folder, operator, nodes, when):
     time.sleep(args.settle)
     audit = os.path.getsize(pathlib.Path(folder) / "audit.log")
     cpu, asked, accepted, begin = operator.cpu_seconds(), nodes.agents.asked(), nodes.agents.accepted, time.monotonic()
@@ -206,9 +211,8 @@ def rest(args, folder, operator, nodes, empty):
     time.sleep(args.rest)
     seconds = time.monotonic() - begin
     lease, others = operator_writes(folder, audit)
-    print(f"at rest, over {seconds:.0f} s:")
-    print(f"  resident memory               {operator.memory_mib('VmRSS'):.1f} MiB (most {operator.memory_mib('VmHWM'):.1f}, "
-          f"before the first object {empty:.1f})")
+    print(f"{when}, over {seconds:.0f} s:")
+    print(f"  resident memory               {operator.memory_mib('VmRSS'):.1f} MiB (most {operator.memory_mib('VmHWM'):.1f})")
     print(f"  of one core                   {(operator.cpu_seconds() - cpu) / seconds * 100:.1f} %")
     print(f"  agents asked                  {(nodes.agents.asked() - asked) / seconds:.0f} times a second, "
           f"{(nodes.agents.accepted - accepted) / seconds:.0f} new connections")

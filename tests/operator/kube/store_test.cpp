@@ -75,15 +75,54 @@ TEST(Store, FindsByLabelWhileLabelsChange) {
   EXPECT_THAT(names(store.with_label("group", "g2")), ElementsAre("a", "c"));
 }
 
-TEST(Store, FindsByOwner) {
+TEST(Store, PackedObjectsComeBackAsTheyWere) {
+  Store store({"group"}, StoreForm::kPacked);
+  Object object = pod("a", "1", "g");
+  object.json()["spec"] = {{"numbers", {0, -1, 1'000'000'000'000, 0.1, 1.5, -0.0}},
+                           {"text", "\xc3\xa4\n\"\\"},
+                           {"nothing", nullptr},
+                           {"empty", {{"list", Json::array()}, {"object", Json::object()}, {"text", ""}}},
+                           {"yes", true}};
+  store.put(object);
+  EXPECT_EQ(*store.get({"ns", "a"}), object);
+  EXPECT_EQ(store.get({"ns", "a"})->json().dump(), object.json().dump());
+  EXPECT_EQ(*store.with_label("group", "g").at(0), object);
+  EXPECT_EQ(*store.list().at(0), object);
+}
+
+TEST(Store, PackedObjectsAreComparedAndIndexedAsOthers) {
+  Store store({"group"}, StoreForm::kPacked);
+  store.put(pod("a", "1", "g1"));
+  EXPECT_THAT(summary(store.put(pod("a", "1", "g1"))), IsEmpty());
+  const auto changes = store.put(pod("a", "2", "g2"));
+  EXPECT_THAT(summary(changes), ElementsAre("~a"));
+  EXPECT_EQ(changes[0].before->resource_version(), "1");
+  EXPECT_THAT(names(store.with_label("group", "g1")), IsEmpty());
+  EXPECT_THAT(summary(store.put(pod("a", "3", "g2", "another"))), ElementsAre("-a", "+a"));
+  EXPECT_THAT(summary(store.replace({})), ElementsAre("-a"));
+  EXPECT_THAT(store.with_label("group", "g2"), IsEmpty());
+}
+
+TEST(Store, ShowsOneObjectAfterAnother) {
+  Store store({}, StoreForm::kPacked);
+  store.put(pod("b", "1"));
+  store.put(pod("a", "2"));
+  std::vector<std::string> seen;
+  store.for_each([&](const Object& object) {
+    seen.push_back(object.name());
+    store.remove({"ns", "b"});  // what goes meanwhile is not shown
+  });
+  EXPECT_THAT(seen, ElementsAre("a"));
+}
+
+TEST(Store, CountsItsChanges) {
   Store store;
-  Object owned = pod("a", "1");
-  owned.json()["metadata"]["ownerReferences"] = {{{"kind", "ModelDeployment"}, {"name", "m"}, {"uid", "m1"}}};
-  store.put(owned);
-  store.put(pod("b", "2"));
-  EXPECT_THAT(names(store.with_owner("m1")), ElementsAre("a"));
-  store.replace({});
-  EXPECT_THAT(store.with_owner("m1"), IsEmpty());
+  store.put(pod("a", "1"));
+  const std::uint64_t changes = store.changes();
+  store.put(pod("a", "1"));
+  EXPECT_EQ(store.changes(), changes);
+  store.put(pod("a", "2"));
+  EXPECT_GT(store.changes(), changes);
 }
 
 TEST(Store, ListsOneNamespace) {

@@ -20,7 +20,6 @@ class ProberTest : public ::testing::Test {
     options_.period = std::chrono::milliseconds(5);
     options_.settle = std::chrono::milliseconds(0);
     options_.rest = std::chrono::milliseconds(20);
-    options_.threads = 2;
     options_.on_change = [this](const kube::ObjectKey&) {
       const std::lock_guard lock(mutex_);
       ++changes_;
@@ -156,6 +155,88 @@ TEST_F(ProberTest, ForgetsWhatIsNoLongerWatched) {
   ASSERT_TRUE(eventually([&] { return prober.evidence("uid-0").has_value(); }));
   prober.watch(kDeployment, {});
   EXPECT_TRUE(eventually([&] { return !prober.evidence("uid-0").has_value(); }));
+}
+
+// Serves, over connections that are kept, and says the same again and again.
+class QuietGroup : public ProberTest {
+ protected:
+  QuietGroup() {
+    options_.quiet = options_.followers = std::chrono::hours(1);
+    agents_.watched = true;
+    agents_.start("ip-0");
+    agents_.start("ip-1");
+  }
+
+  // Until nothing but the followers' hour would lead to a question.
+  void settle(Prober& prober) {
+    ASSERT_TRUE(eventually([&] { return is_in(prober, "uid-1", AgentPhase::kServing); }));
+    const int before = agents_.asked("ip-1");
+    const int leader = agents_.asked("ip-0");
+    ASSERT_TRUE(eventually([&] { return agents_.asked("ip-0") > leader + 3; }));
+    ASSERT_LE(agents_.asked("ip-1"), before + 1);
+  }
+};
+
+TEST_F(QuietGroup, IsAskedThroughItsLeaderAlone) {
+  Prober prober(agents_, options_);
+  prober.watch(kDeployment, {group(2)});
+  settle(prober);
+}
+
+TEST_F(QuietGroup, IsLeftInPeaceWhileItsNumbersStandStill) {
+  agents_.digest = 7;
+  Prober prober(agents_, options_);
+  ProbeGroup quiet = group(2);
+  ProbeGroup absent = group(1);
+  absent.shape.name = "absent";
+  absent.pods = {{"uid-9", "ip-9", 0}};
+  prober.watch(kDeployment, {quiet, absent});
+  const auto absent_was_asked = [&](int more) {
+    const int before = agents_.asked("ip-9");
+    return eventually([&] { return agents_.asked("ip-9") > before + more; });
+  };
+  ASSERT_TRUE(eventually([&] { return !agents_.pushes("ip-1").empty(); }));
+  agents_.digest = 8;  // what they say since they serve
+  ASSERT_TRUE(eventually([&] { return is_in(prober, "uid-1", AgentPhase::kServing); }));
+  ASSERT_TRUE(absent_was_asked(5));
+  const int asked = agents_.asked("ip-0");
+  ASSERT_TRUE(absent_was_asked(5));
+  EXPECT_EQ(agents_.asked("ip-0"), asked);
+  quiet.closely = true;
+  prober.watch(kDeployment, {quiet, absent});
+  EXPECT_TRUE(eventually([&] { return agents_.asked("ip-0") > asked + 3; })) << "now its numbers are wanted";
+}
+
+TEST_F(QuietGroup, IsAskedAsAWholeWhenAConnectionEnds) {
+  Prober prober(agents_, options_);
+  prober.watch(kDeployment, {group(2)});
+  settle(prober);
+  agents_.start("ip-1");  // the process began anew
+  agents_.lose("ip-1");
+  ASSERT_TRUE(eventually([&] { return agents_.pushes("ip-1").size() == 2; }));
+  EXPECT_EQ(agents_.pushes("ip-0").back().generation, 2);
+}
+
+TEST_F(QuietGroup, AnAgentIsAliveAsLongAsItsConnection) {
+  Prober prober(agents_, options_);
+  prober.watch(kDeployment, {group(2)});
+  settle(prober);
+  EXPECT_EQ(prober.evidence("uid-1")->age, std::chrono::milliseconds(0));
+  EXPECT_TRUE(is_fresh(*prober.evidence("uid-1")));
+}
+
+TEST_F(QuietGroup, TheSilenceOfALostAgentCountsFromWhenItsKernelWasHeard) {
+  Prober prober(agents_, options_);
+  prober.watch(kDeployment, {group(2)});
+  settle(prober);
+  agents_.stop("ip-1");
+  agents_.lose("ip-1", std::chrono::hours(2));  // longer than since its last answer, which then counts
+  ASSERT_TRUE(eventually([&] { return !prober.evidence("uid-1")->error.empty(); }));
+  const auto evidence = *prober.evidence("uid-1");
+  EXPECT_LE(evidence.age, evidence.since_answer);
+  for (const AgentContact& contact : prober.contacts()) {
+    EXPECT_TRUE(!contact.failing || contact.silence <= std::chrono::minutes(30));
+  }
 }
 
 }  // namespace

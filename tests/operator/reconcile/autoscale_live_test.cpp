@@ -11,6 +11,7 @@
 #include "operator/api/labels.h"
 #include "operator/local/memory_cluster.h"
 #include "operator/reconcile/controller.h"
+#include "tests/operator/reconcile/scripted_agents.h"
 
 namespace millrace::controller {
 namespace {
@@ -21,8 +22,11 @@ using std::chrono::milliseconds;
 constexpr milliseconds kDeadline{60'000};  // only against hanging
 
 // Agents that share a stream of requests; each serves five a second and the rest waits.
-class LoadedAgents final : public AgentClient {
+class LoadedAgents final : public testing::ScriptedAgents {
  public:
+  using ScriptedAgents::drain;
+  using ScriptedAgents::set_group;
+  using ScriptedAgents::status;
   common::AgentStatus status(const AgentAddress& agent) override {
     const std::lock_guard lock(mutex_);
     advance();

@@ -141,7 +141,7 @@ TEST_F(Autoscaling, SilentAgentsMakeItInactiveAndHoldTheNumber) {
   apply({{"maxReplicas", 4}}, 2);
   seconds(10, 0);
   for (int i = 0; i < 10; ++i) {
-    for (auto& [uid, evidence] : world.probe.known) evidence.age = std::chrono::seconds(6);
+    for (auto& [uid, evidence] : world.probe.known) evidence.since_answer = std::chrono::seconds(6);
     autoscaler.look(world.key);
     reconciler.reconcile(world.key);
     world.now += std::chrono::seconds(1);

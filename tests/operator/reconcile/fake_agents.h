@@ -6,16 +6,20 @@
 #include <string>
 
 #include "common/error.h"
-#include "operator/probe/agent_client.h"
+#include "tests/operator/reconcile/scripted_agents.h"
 
 namespace millrace::controller::testing {
 
-class FakeAgents final : public AgentClient {
+class FakeAgents final : public ScriptedAgents {
  public:
+  using ScriptedAgents::drain;
+  using ScriptedAgents::set_group;
+  using ScriptedAgents::status;
   using Phase = common::AgentPhase;
 
   common::AgentStatus status(const AgentAddress& agent) override {
     const std::lock_guard lock(mutex_);
+    ++asked_[agent.ip];
     return at(agent);
   }
 
@@ -50,6 +54,11 @@ class FakeAgents final : public AgentClient {
     const std::lock_guard lock(mutex_);
     phase_after_start_ = phase;
   }
+  int asked(const std::string& ip) const {
+    const std::lock_guard lock(mutex_);
+    const auto found = asked_.find(ip);
+    return found == asked_.end() ? 0 : found->second;
+  }
   bool has(const std::string& ip) const {
     const std::lock_guard lock(mutex_);
     return agents_.contains(ip);
@@ -71,6 +80,7 @@ class FakeAgents final : public AgentClient {
   mutable std::mutex mutex_;
   std::map<std::string, common::AgentStatus> agents_;  // by ip
   std::map<std::string, std::vector<common::GroupMembership>> pushes_;
+  std::map<std::string, int> asked_;
   Phase phase_after_start_ = Phase::kServing;
 };
 
