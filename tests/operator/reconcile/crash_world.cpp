@@ -170,6 +170,12 @@ bool CrashWorld::is_silent(const kube::Object& pod) const {
   return silent_zones.contains(pod.label(kZoneLabel).value_or(""));
 }
 
+std::vector<kube::ObjectPtr> CrashWorld::pods() const {
+  std::vector<kube::ObjectPtr> pods = fresh_.all(kube::kPod);
+  std::erase_if(pods, [](const kube::ObjectPtr& pod) { return World::verifies(*pod); });
+  return pods;
+}
+
 // The kubelets of world.h, but each in its zone.
 void CrashWorld::run_pods() {
   world.run_verifiers();

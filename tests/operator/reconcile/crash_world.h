@@ -94,7 +94,7 @@ class CrashWorld {
   void run_pods();
   void run_agents();
   const ClusterReader& reader() const;
-  std::vector<kube::ObjectPtr> pods() const { return fresh_.all(kube::kPod); }
+  std::vector<kube::ObjectPtr> pods() const;  // of groups
 
   const Cache cache_;
   const SharingReader fresh_{world.cluster};

@@ -140,11 +140,12 @@ class World {
     probe.watched.clear();
   }
 
+  // A pod that reads the model of a new revision.
+  static bool verifies(const kube::Object& pod) { return pod.label(kVerifiesLabel).has_value(); }
   // Of groups.
   std::vector<kube::Object> pods() {
     return pods_that([](const kube::Object& pod) { return !verifies(pod); });
   }
-  // That read the model of a new revision.
   std::vector<kube::Object> verifiers() { return pods_that(verifies); }
   kube::Object deployment() { return *cluster.get(kube::kModelDeployment, key); }
   std::string condition(const std::string& type) {
@@ -287,7 +288,6 @@ class World {
   Reconciler reconciler{client, reader, probe, nullptr, options()};
 
  private:
-  static bool verifies(const kube::Object& pod) { return pod.label(kVerifiesLabel).has_value(); }
   std::vector<kube::Object> pods_that(const std::function<bool(const kube::Object&)>& wanted) {
     std::vector<kube::Object> pods = cluster.list(kube::kPod, {}).items;
     std::erase_if(pods, [&](const kube::Object& pod) { return !wanted(pod); });
