@@ -168,8 +168,11 @@ common::AgentStatus AdminApi::status() const {
 }
 
 std::string AdminApi::unready_reason() const {
+  return services_.admission.draining() ? "draining" : group_trouble();
+}
+
+std::string AdminApi::group_trouble() const {
   const Group::State state = services_.group.state();
-  if (services_.admission.draining()) return "draining";
   if (state.phase == AgentPhase::kServing) return {};
   const std::string phase(to_string(state.phase));
   return state.message.empty() ? phase : phase + ": " + state.message;
@@ -212,7 +215,7 @@ HttpReply AdminApi::drain(const HttpRequest&) {
   if (!services_.admission.draining()) {
     common::log_info("draining", {{"in_flight", services_.admission.in_flight()}});
   }
-  services_.admission.drain();
+  services_.admission.drain(services_.late_requests);
   return json_response(status());
 }
 

@@ -27,6 +27,7 @@ struct AdminServices {
   std::optional<common::AccessToken> token;                         // absent: no authentication
   bool open_metrics = false;                                        // /metrics needs no token
   std::function<common::HttpReply(common::HttpRequest)> chat = {};  // answers a chat completion
+  std::chrono::milliseconds late_requests{0};                       // see AgentOptions
 };
 
 class AdminApi {
@@ -39,6 +40,8 @@ class AdminApi {
   common::AgentStatus status() const;
   // Why generation requests cannot be served now; empty when they can.
   std::string unready_reason() const;
+  // The same, but a drain is none: what comes late is still answered.
+  std::string group_trouble() const;
 
  private:
   struct Route;

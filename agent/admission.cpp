@@ -1,10 +1,12 @@
 #include "agent/admission.h"
 
+#include <algorithm>
+
 namespace millrace::agent {
 
 std::variant<std::shared_ptr<Admission::Ticket>, Admission::Refusal> Admission::enter() {
   const std::lock_guard lock(mutex_);
-  if (draining_) return Refusal::kDraining;
+  if (closes_at_ && std::chrono::steady_clock::now() >= *closes_at_) return Refusal::kDraining;
   if (in_flight_ >= limit_) return Refusal::kFull;
   auto ticket = std::make_shared<Ticket>(*this);
   ++in_flight_;
@@ -17,14 +19,15 @@ void Admission::leave() {
   left_.notify_all();
 }
 
-void Admission::drain() {
+void Admission::drain(std::chrono::milliseconds late) {
   const std::lock_guard lock(mutex_);
-  draining_ = true;
+  const auto at = std::chrono::steady_clock::now() + late;
+  closes_at_ = std::min(at, closes_at_.value_or(at));
 }
 
 bool Admission::draining() const {
   const std::lock_guard lock(mutex_);
-  return draining_;
+  return closes_at_.has_value();
 }
 
 std::int64_t Admission::in_flight() const {

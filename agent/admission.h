@@ -1,5 +1,5 @@
-// Who may still come in: bounds the generations of this process, counts them exactly, and refuses new ones while
-// draining.
+// Who may still come in: bounds the generations of this process, counts them exactly, and refuses new ones once it is
+// drained.
 #pragma once
 
 #include <chrono>
@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <variant>
 
 namespace millrace::agent {
@@ -30,7 +31,9 @@ class Admission {
   enum class Refusal { kDraining, kFull };
   std::variant<std::shared_ptr<Ticket>, Refusal> enter();
 
-  void drain();  // for good; idempotent
+  // For good. New requests are taken for another `late`, for routers hear late that they should go elsewhere; a second
+  // call can only shorten that.
+  void drain(std::chrono::milliseconds late = std::chrono::milliseconds(0));
   bool draining() const;
   std::int64_t in_flight() const;
   // False when there is still somebody after `limit`.
@@ -43,7 +46,7 @@ class Admission {
   mutable std::mutex mutex_;
   mutable std::condition_variable left_;
   std::int64_t in_flight_ = 0;
-  bool draining_ = false;
+  std::optional<std::chrono::steady_clock::time_point> closes_at_;  // since drain()
 };
 
 }  // namespace millrace::agent

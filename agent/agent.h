@@ -22,6 +22,8 @@ struct AgentOptions {
   std::optional<common::AccessToken> admin_token;  // absent: the admin port asks for none
   std::optional<common::AccessToken> api_key;      // absent: the public port asks for none
   std::optional<common::TlsServerFiles> tls;       // absent: both ports speak plain HTTP
+  // After POST /admin/v1/drain requests are taken for so long: routers hear late that they should go elsewhere.
+  std::chrono::milliseconds late_requests{5'000};
   // A membership of this pod alone, set at once: no operator is needed.
   std::optional<common::GroupMembership> standalone;
 };

@@ -154,7 +154,7 @@ ModelLimits OpenAiApi::limits() const {
     limits.max_model_len = engine.info().max_model_len;
     limits.vocab = std::min<std::int64_t>(engine.info().vocab, services_.text.tokenizer.size());
   });
-  std::string reason = services_.unready_reason();
+  std::string reason = services_.group_trouble();
   if (!running && reason.empty()) reason = "the engine is not running";
   if (!reason.empty()) {
     services_.metrics.rejected("not_ready");
@@ -166,7 +166,7 @@ ModelLimits OpenAiApi::limits() const {
 }
 
 HttpReply OpenAiApi::health(HttpRequest) {
-  const std::string reason = services_.unready_reason();
+  const std::string reason = services_.admission.draining() ? "draining" : services_.group_trouble();
   if (!reason.empty()) throw unavailable(reason);
   return json_response({{"status", "ok"}});
 }

@@ -29,8 +29,8 @@ struct OpenAiServices {
   std::string served_model_name;
   std::string version;
   std::optional<common::AccessToken> api_key;
-  std::vector<std::string> cors_origins;        // "*": any; empty: none
-  std::function<std::string()> unready_reason;  // empty when requests can be served
+  std::vector<std::string> cors_origins;       // "*": any; empty: none
+  std::function<std::string()> group_trouble;  // why no request can be answered; empty when they can
 };
 
 class OpenAiApi {

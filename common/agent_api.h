@@ -8,7 +8,7 @@
 //   GET  /admin/v1/status             AgentStatus
 //   PUT  /admin/v1/group              GroupMembership; idempotent per generation,
 //                                     a higher generation restarts the group's engine
-//   POST /admin/v1/drain              no new requests; idempotent; returns AgentStatus
+//   POST /admin/v1/drain              not ready, and soon no new requests; idempotent; returns AgentStatus
 //   GET  /admin/v1/experts/load       ExpertLoadReport (leader; every rank routes every token, so its counts are all)
 //   GET  /admin/v1/experts/placement  ExpertPlacementMessage (leader)
 //   PUT  /admin/v1/experts/placement  ExpertPlacementMessage (leader); starts the move and answers with the placement

@@ -84,6 +84,12 @@ struct AgentFixture {
   std::unique_ptr<Agent> agent;
 };
 
+AgentOptions taking_late(std::chrono::milliseconds late) {
+  AgentOptions options;
+  options.late_requests = late;
+  return options;
+}
+
 TEST(Agent, StreamsAnAnswerOverASocket) {
   AgentFixture f(says("Hello there."));
   std::string body;
@@ -188,8 +194,17 @@ TEST(Agent, AClientThatHangsUpBeforeTheFirstTokenFreesItsPlace) {
   EXPECT_TRUE(f.wait_until_idle());
 }
 
+TEST(Agent, ADrainTakesWhatRoutersStillSend) {
+  AgentFixture f(says("x"), 4, 4, taking_late(kPatience));
+  ASSERT_EQ(f.admin("POST", "/admin/v1/drain").status, 200);
+  EXPECT_EQ(f.admin("GET", "/readyz").status, 503);
+  const auto late = http_call(f.chat());
+  EXPECT_EQ(late.status, 200);
+  EXPECT_EQ(common::find_header(late.headers, "Connection"), "close") << "the next one shall go elsewhere";
+}
+
 TEST(Agent, DrainFinishesWhatRunsAndRefusesTheRest) {
-  AgentFixture f(says("x"));
+  AgentFixture f(says("x"), 4, 4, taking_late(std::chrono::milliseconds(0)));
   f.fake->hold_after(0);
   auto running = std::async(std::launch::async, [&] { return http_call(f.chat()); });
   ASSERT_TRUE(f.fake->wait_for_requests(1));

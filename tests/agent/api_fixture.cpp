@@ -87,7 +87,7 @@ ApiFixture::ApiFixture(FakeEngine::Script script, std::optional<std::string> api
            .version = "test",
            .api_key = std::move(api_key),
            .cors_origins = std::move(cors_origins),
-           .unready_reason = [this] { return unready; }}) {
+           .group_trouble = [this] { return unready; }}) {
   auto made = std::make_unique<FakeEngine>(std::move(script));
   engine = made.get();
   slot.set(std::move(made));
