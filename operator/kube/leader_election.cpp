@@ -49,7 +49,7 @@ LeaseAction decide(const std::optional<LeaseRecord>& record, SteadyClock::time_p
 
 milliseconds candidate_pause(const LeaseTimes& times, std::mt19937& random) {
   const std::int64_t period = times.retry_period.count();
-  return milliseconds(std::uniform_int_distribution<std::int64_t>(period / 2, period)(random));
+  return milliseconds(std::uniform_int_distribution<std::int64_t>(period / 3, 2 * period / 3)(random));
 }
 
 ClientOptions client_options_for(const LeaseTimes& times, ClientOptions options) {

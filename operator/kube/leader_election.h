@@ -17,15 +17,15 @@
 
 namespace millrace::controller::kube {
 
-// A leader that dies is replaced within duration + 2 retry periods, one that leaves within 1.
+// A leader that dies is replaced within duration + 2 retry periods, one that leaves within two thirds of 1.
 struct LeaseTimes {
   std::chrono::milliseconds duration{12'000};       // others wait this long after the last renewal they saw
   std::chrono::milliseconds renew_deadline{8'000};  // a leader that could not renew for this long stops leading
   std::chrono::milliseconds retry_period{1'500};    // between attempts; see candidate_pause
 };
 
-// How long somebody who does not lead waits before looking again: by chance, between half a retry period and a whole
-// one, so that two candidates seldom write at the same time.
+// How long somebody who does not lead waits before looking again: by chance, between a third of a retry period and two
+// thirds, so that two candidates seldom write at the same time, and a lease that is given up is soon seen.
 std::chrono::milliseconds candidate_pause(const LeaseTimes& times, std::mt19937& random);
 
 // The Lease as stored, without its timestamps: they are written for people and never read.

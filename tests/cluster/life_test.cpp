@@ -17,10 +17,10 @@ using ::testing::IsEmpty;
 TEST_F(Life, OfASettledDeploymentCostsNoWrite) {
   apply("still", {{"replicas", 2}, {"parallelism", {{"tensor", 2}}}});
   ASSERT_TRUE(eventually([] { return is_ready("still"); })) << get("still").at("/status").dump(1);
-  ASSERT_TRUE(looked_again("still", 1) && probed(3));
+  ASSERT_TRUE(looked_again("still", 1) && probed(1));
   const std::size_t mark = std::filesystem::file_size(cluster().audit_log());
   ASSERT_TRUE(looked_again("still", 5));
-  ASSERT_TRUE(probed(8));
+  ASSERT_TRUE(probed(3));
   EXPECT_THAT(writes_since(mark), IsEmpty());
   EXPECT_EQ(pods("still").size(), 4U);
 }
@@ -56,7 +56,7 @@ TEST_F(Life, LetsRequestsFinishWhenItIsScaledDown) {
     return std::count_if(agents.begin(), agents.end(), [](const auto& item) { return item.second->drained() > 0; });
   };
   ASSERT_TRUE(eventually([&] { return draining() == 2; }));
-  ASSERT_TRUE(probed(4));
+  ASSERT_TRUE(probed(2));
   EXPECT_EQ(pods("shrink").size(), 3U) << "requests are running";
   for (const Object& pod : pods("shrink")) EXPECT_FALSE(pod.is_deleted()) << pod.name();
   for (const auto& [pod, agent] : agents) agent->hold(false);

@@ -4,8 +4,7 @@
     streams.py URL MODEL THREADS TOKENS LOAD LOG
 
 Begins new ones as long as the file LOAD exists, ends when the last has ended. LOG gets a line for each: when it began and
-ended (seconds since the epoch), and "ok" or what was wrong. Exit 1 when one failed: every token must have come. Who is
-told before the first token that the replica drains asks again, as OpenAI's clients do; LOG has "again" for that.
+ended (seconds since the epoch), and "ok" or what was wrong. Exit 1 when one failed: every token must have come.
 """
 import http.client
 import json
@@ -16,8 +15,6 @@ import time
 import urllib.parse
 
 SILENCE = 60  # seconds without a byte
-AGAIN = "again"
-MOST_AGAIN = 3  # in a row
 
 
 def body_of(model, tokens):
@@ -32,8 +29,6 @@ def stream(host, model, tokens):
     try:
         connection.request("POST", "/v1/chat/completions", body_of(model, tokens), {"Content-Type": "application/json"})
         response = connection.getresponse()
-        if response.status == 503:
-            return AGAIN
         if response.status != 200:
             return f"status {response.status}: {response.read(200).decode(errors='replace')}"
         finish, came = None, 0
@@ -62,16 +57,13 @@ def main():
     lock = threading.Lock()
 
     def work(out):
-        again = 0
-        while again > 0 or os.path.exists(load):
+        while os.path.exists(load):
             begin = time.time()
             trouble = stream(host, model, int(tokens))
-            again = again + 1 if trouble == AGAIN else 0
             with lock:
                 print(f"{begin:.2f} {time.time():.2f} {trouble or 'ok'}", file=out, flush=True)
-                if trouble and (trouble != AGAIN or again > MOST_AGAIN):
+                if trouble:
                     failures.append(trouble)
-                    again = 0
             if trouble:
                 time.sleep(0.5)  # a service that refuses is not to be flooded
 
