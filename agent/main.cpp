@@ -1,6 +1,5 @@
 // millrace-agent: serves one pod of a group.
 #include <pthread.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -11,6 +10,7 @@
 #include "agent/agent.h"
 #include "agent/model_text.h"
 #include "agent/version.h"
+#include "common/descriptor_limit.h"
 #include "common/error.h"
 #include "common/file.h"
 #include "common/log.h"
@@ -126,14 +126,6 @@ void check_model(const Flags& flags) {
   common::log_info("the model can be loaded", {{"architecture", found.architecture}, {"bytes", found.bytes}});
 }
 
-// A server of many connections needs many descriptors; the soft limit is often 1024.
-void raise_descriptor_limit() {
-  rlimit limit{};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  limit.rlim_cur = limit.rlim_max;
-  setrlimit(RLIMIT_NOFILE, &limit);
-}
-
 // Blocked in every thread, so that sigwait() below gets them.
 sigset_t block_stop_signals() {
   sigset_t signals;
@@ -149,7 +141,7 @@ void run(const Flags& flags) {
   common::configure_log(common::parse_log_format(flags.log_format), common::parse_log_level(flags.log_level));
   if (flags.check_model) return check_model(flags);
   const sigset_t signals = block_stop_signals();
-  raise_descriptor_limit();
+  common::raise_descriptor_limit();
   const AgentOptions options = to_options(flags);
   if (!options.admin_token) common::log_warn("the admin port asks for no token");
   const std::chrono::seconds grace(options.config.drain_timeout_seconds);

@@ -8,19 +8,16 @@
 
 #include "common/error.h"
 #include "common/file.h"
+#include "common/text.h"
 
 namespace millrace::cli {
 namespace {
 
 using common::Code;
 using common::Error;
+using common::trimmed;
 
 constexpr double kLongest = 7 * 24 * 3600;
-
-std::string trimmed(const std::string& text) {
-  const auto first = text.find_first_not_of(" \t\r");
-  return first == std::string::npos ? "" : text.substr(first, text.find_last_not_of(" \t\r") - first + 1);
-}
 
 std::vector<std::string> cells_of(const std::string& line) {
   std::vector<std::string> cells;

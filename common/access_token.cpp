@@ -11,6 +11,7 @@
 #include "common/file.h"
 #include "common/log.h"
 #include "common/secret.h"
+#include "common/text.h"
 #include "common/watched_files.h"
 
 namespace millrace::common {

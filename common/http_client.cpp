@@ -132,10 +132,7 @@ class Connection {
     if (result) fail(Code::kUnavailable, result.message());
   }
 
-  [[noreturn]] void fail(Code code, const std::string& what) const {
-    throw Error(code, call_.method + (call_.tls ? " https://" : " http://") + call_.host + ":" +
-                          std::to_string(call_.port) + call_.target + ": " + what);
-  }
+  [[noreturn]] void fail(Code code, const std::string& what) const { throw call_failure(code, call_, what); }
 
   const HttpCall& call_;
   net::io_context context_;
@@ -147,6 +144,11 @@ class Connection {
 };
 
 }  // namespace
+
+Error call_failure(Code code, const HttpCall& call, const std::string& what) {
+  const char* scheme = call.tls ? " https://" : " http://";
+  return Error(code, call.method + scheme + call.host + ":" + std::to_string(call.port) + call.target + ": " + what);
+}
 
 HttpResponse http_call(const HttpCall& call) {
   Connection connection(call);

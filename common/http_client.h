@@ -1,4 +1,5 @@
-// A small blocking HTTP/1.1 client for one exchange at a time: the operator's prober, the command line, tests.
+// A small blocking HTTP/1.1 client for one exchange at a time: the command line, tests, and what the operator asks
+// agents but seldom (http_pool.h does the rest).
 #pragma once
 
 #include <chrono>
@@ -9,6 +10,7 @@
 #include <string>
 #include <string_view>
 
+#include "common/error.h"
 #include "common/http.h"
 #include "common/tls.h"
 
@@ -28,6 +30,9 @@ struct HttpCall {
   std::stop_token stop = {};                  // ends the call at once, but for the look-up of a name
   std::shared_ptr<const TlsClient> tls = {};  // https, when there is one; shared by many calls
 };
+
+// Names method, scheme, host, port and target.
+Error call_failure(Code code, const HttpCall& call, const std::string& what);
 
 // The answer, whatever its status. Throws kUnavailable (cannot connect, the peer hung up, is not to be trusted or does
 // not speak HTTP),

@@ -198,10 +198,8 @@ void HttpLink::cancel() {
 
 void HttpLink::fail(Code code, const std::string& what) {
   close();
-  const HttpCall& call = exchange_->call;
   HttpResult result;
-  result.error =
-      Error(code, call.method + " http://" + call.host + ":" + std::to_string(call.port) + call.target + ": " + what);
+  result.error = call_failure(code, exchange_->call, what);
   finish(std::move(result));
 }
 

@@ -51,7 +51,6 @@ class HttpLink : public std::enable_shared_from_this<HttpLink> {
   void check_deadline(Clock::time_point now);
   void forget();  // closes when idle
   void cancel();  // ends all calls
-  bool connected() const { return connected_; }
 
  private:
   using ErrorCode = boost::system::error_code;

@@ -4,15 +4,9 @@
 
 #include "common/error.h"
 #include "common/file.h"
+#include "common/text.h"
 
 namespace millrace::common {
-
-std::string trimmed(std::string_view text) {
-  constexpr std::string_view kSpace = " \t\r\n";
-  text = text.substr(0, text.find_last_not_of(kSpace) + 1);
-  text.remove_prefix(std::min(text.find_first_not_of(kSpace), text.size()));
-  return std::string(text);
-}
 
 std::string read_secret_file(const std::filesystem::path& path) {
   std::string text = trimmed(read_file(path, "secret file"));

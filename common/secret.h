@@ -9,9 +9,6 @@
 
 namespace millrace::common {
 
-// Without white space at both ends.
-std::string trimmed(std::string_view text);
-
 // The file's text without surrounding white space. Throws as read_file (common/file.h), and
 // kInvalidArgument when there is nothing in it.
 std::string read_secret_file(const std::filesystem::path& path);

@@ -1,7 +1,6 @@
 // millrace-operator: reconciles ModelDeployments of a Kubernetes cluster.
 #include <malloc.h>
 #include <sys/random.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -13,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "common/descriptor_limit.h"
 #include "common/error.h"
 #include "common/http_server.h"
 #include "common/log.h"
@@ -99,14 +99,6 @@ void block_signals() {
   std::signal(SIGPIPE, SIG_IGN);
 }
 
-// One connection is kept to each agent.
-void allow_many_files() {
-  rlimit files{};
-  if (getrlimit(RLIMIT_NOFILE, &files) != 0) return;
-  files.rlim_cur = files.rlim_max;
-  setrlimit(RLIMIT_NOFILE, &files);
-}
-
 // Returns the exit status: 0 when asked to stop, 1 when leadership was lost.
 int run(const Flags& flags) {
   common::configure_log(common::parse_log_format(flags.log_format), common::parse_log_level(flags.log_level));
@@ -114,8 +106,8 @@ int run(const Flags& flags) {
   const HostPort health_at = parse_address(flags.health_address, "--health-address");
   const kube::ClusterConfig cluster = kube::find_cluster_config(flags.kubeconfig);
   block_signals();
-  allow_many_files();
-  mallopt(M_ARENA_MAX, 2);  // an arena for each of many threads would keep what one of them once needed
+  common::raise_descriptor_limit();  // one connection is kept to each agent
+  mallopt(M_ARENA_MAX, 2);           // an arena for each of many threads would keep what one of them once needed
 
   OperatorMetrics metrics(flags.workers, MILLRACE_VERSION);
   std::stop_source shutdown;  // ends what is in flight; a server that hangs holds nothing up

@@ -9,6 +9,7 @@
 #include "common/base64.h"
 #include "common/error.h"
 #include "common/file.h"
+#include "common/text.h"
 
 namespace millrace::controller::kube {
 namespace {
@@ -16,12 +17,6 @@ namespace {
 using common::Code;
 using common::Error;
 namespace fs = std::filesystem;
-
-std::string trimmed(std::string text) {
-  const auto first = text.find_first_not_of(" \t\r\n");
-  if (first == std::string::npos) return "";
-  return text.substr(first, text.find_last_not_of(" \t\r\n") - first + 1);
-}
 
 // A mapping of the document with its place in it, so that every complaint can name file and field.
 class Section {
@@ -232,7 +227,8 @@ ClusterConfig in_cluster_config(const fs::path& folder) {
   config.ca_pem = common::read_file(folder / "ca.crt", "service account");
   config.token_file = folder / "token";
   common::read_file(config.token_file, "service account");  // complain now, not at the first request
-  const std::string ns = trimmed(common::read_file_if_present(folder / "namespace", "service account").value_or(""));
+  const std::string ns =
+      common::trimmed(common::read_file_if_present(folder / "namespace", "service account").value_or(""));
   if (!ns.empty()) config.ns = ns;
   config.origin = "service account in " + folder.string();
   return config;

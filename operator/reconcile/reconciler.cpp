@@ -372,7 +372,7 @@ Result Reconciler::write_status(const kube::Object& object, const StatusInput& i
   if (!news && same_rate(recorded, cost) && same_status(status, before)) return result;
   tell_zones(object, status);
   status["cost"] = cost_json(cost);  // totals go on with every other change, never for their own sake
-  const Json told = kube::Object(recorded).at("/tokens");
+  const Json& told = object.at("/status/cost/tokens");
   if (Json now_told = tokens ? tokens_json(*tokens, told) : told; !now_told.is_null()) {
     status["cost"]["tokens"] = std::move(now_told);
   }

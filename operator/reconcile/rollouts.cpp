@@ -39,6 +39,19 @@ std::vector<VerifierView> own_verifiers(const ClusterReader& from, const Parent&
   return own;
 }
 
+VerificationInput verification_of(const Parent& asked, const Observed& observed, std::vector<VerifierView> verifiers,
+                                  const RevisionRecord* record, bool rolled_back) {
+  VerificationInput input;
+  input.update = asked.revision;
+  input.budgets = budgets_of(asked.spec.rollout, asked.spec.replicas);
+  input.goes_on = !asked.spec.rollout.paused && !rolled_back && asked.spec.replicas > 0;
+  input.recorded = record != nullptr && record->verified;
+  input.groups = observed.groups;
+  input.nodes = observed.nodes;
+  input.verifiers = std::move(verifiers);
+  return input;
+}
+
 Share share_of(const std::map<std::string, Parent>& parents, const std::string& revision) {
   const auto found = parents.find(revision);
   return found == parents.end() ? Share{} : Share{revision, 0, found->second.spec.pods_per_group()};
@@ -68,15 +81,8 @@ RolloutView Rollouts::look(const ClusterReader& from, const kube::Object& object
   view.report.canary = judge(asked, observed, view);
   const bool rolled_back = view.report.canary.phase == CanaryPhase::kFailed;
 
-  VerificationInput verification;
-  verification.update = asked.revision;
-  verification.budgets = budgets_of(asked.spec.rollout, asked.spec.replicas);
-  verification.goes_on = !asked.spec.rollout.paused && !rolled_back && asked.spec.replicas > 0;
-  verification.recorded = record != nullptr && record->verified;
-  verification.groups = observed.groups;
-  verification.nodes = observed.nodes;
-  verification.verifiers = own_verifiers(from, asked);
-  view.report.verification = plan_verification(verification);
+  view.report.verification =
+      plan_verification(verification_of(asked, observed, own_verifiers(from, asked), record, rolled_back));
 
   TargetInput target;
   target.replicas = asked.spec.replicas;

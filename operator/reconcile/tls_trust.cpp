@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "common/error.h"
+#include "operator/resources/service.h"
 #include "operator/resources/tls_secret.h"
 
 namespace millrace::controller {
@@ -26,7 +27,7 @@ TlsTrust::Look TlsTrust::look(const Parent& parent, const Observed& observed) {
     const kube::ObjectKey key{parent.key.ns, name};
     const std::optional<kube::Object> secret = client_.get(kube::kSecret, key);
     if (name == asked) look.problem = tls_secret_problem(secret, key);
-    learn(known[name], secret ? trusted_certificates(*secret) : "", tls_server_name(parent.key));
+    learn(known[name], secret ? trusted_certificates(*secret) : "", service_host(parent));
     look.clients[name] = known[name].client;
   }
   std::erase_if(known, [&](const auto& item) { return !names.contains(item.first); });

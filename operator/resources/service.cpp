@@ -16,9 +16,13 @@ kube::Object build_service(const Parent& parent) {
   return service;
 }
 
+std::string service_host(const Parent& parent) {
+  return service_name(parent) + "." + parent.key.ns + ".svc";
+}
+
 std::string endpoint_url(const Parent& parent) {
-  return (parent.spec.tls ? "https://" : "http://") + service_name(parent) + "." + parent.key.ns +
-         ".svc:" + std::to_string(parent.spec.endpoint.port);
+  return (parent.spec.tls ? "https://" : "http://") + service_host(parent) + ":" +
+         std::to_string(parent.spec.endpoint.port);
 }
 
 }  // namespace millrace::controller

@@ -8,6 +8,8 @@ namespace millrace::controller {
 
 kube::Object build_service(const Parent& parent);
 
+// "name.namespace.svc": where clients find it, and the name that a certificate of its agents must be for.
+std::string service_host(const Parent& parent);
 std::string endpoint_url(const Parent& parent);  // "http://name.namespace.svc:8000"
 
 }  // namespace millrace::controller

@@ -11,10 +11,6 @@ std::string value_at(const kube::Object& secret, const char* key) {
 
 }  // namespace
 
-std::string tls_server_name(const kube::ObjectKey& deployment) {
-  return deployment.name + "." + deployment.ns + ".svc";
-}
-
 std::string trusted_certificates(const kube::Object& secret) {
   std::string pem;
   for (const char* key : {kTlsAuthorityKey, kTlsCertificateKey}) {

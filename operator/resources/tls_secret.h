@@ -13,9 +13,6 @@ inline constexpr const char* kTlsCertificateKey = "tls.crt";
 inline constexpr const char* kTlsPrivateKeyKey = "tls.key";
 inline constexpr const char* kTlsAuthorityKey = "ca.crt";  // may be left out
 
-// The name that the certificate must be for, whatever else it is for: "chat.prod.svc".
-std::string tls_server_name(const kube::ObjectKey& deployment);
-
 // Whom those who call the agents may trust, in PEM: the authority, and the certificate itself. Empty: neither is there.
 std::string trusted_certificates(const kube::Object& secret);
 

@@ -2,7 +2,6 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/resource.h>
 
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/read_until.hpp>
@@ -13,6 +12,7 @@
 #include <mutex>
 #include <thread>
 
+#include "common/descriptor_limit.h"
 #include "common/http_server.h"
 
 namespace millrace::common {
@@ -287,10 +287,7 @@ TEST(HttpPool, ItsEndEndsWhatRuns) {
 class BlackHoles {
  public:
   explicit BlackHoles(int count) {
-    rlimit files{};
-    getrlimit(RLIMIT_NOFILE, &files);
-    files.rlim_cur = std::max<rlim_t>(files.rlim_cur, std::min<rlim_t>(files.rlim_max, 4096));
-    setrlimit(RLIMIT_NOFILE, &files);
+    raise_descriptor_limit();
     for (int i = 0; i < count; ++i) peers_.push_back(std::make_unique<RawPeer>());
   }
   const std::vector<std::unique_ptr<RawPeer>>& peers() const { return peers_; }

@@ -2,7 +2,6 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <boost/asio/ip/tcp.hpp>
@@ -11,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "common/agent_config.h"
+#include "common/descriptor_limit.h"
 #include "common/http_server.h"
 #include "operator/probe/prober.h"
 
@@ -144,10 +144,7 @@ TEST(HttpAgentClient, TellsThatAnAgentHasGone) {
 class SilentAgents {
  public:
   explicit SilentAgents(int count) {
-    rlimit files{};
-    getrlimit(RLIMIT_NOFILE, &files);
-    files.rlim_cur = std::max<rlim_t>(files.rlim_cur, std::min<rlim_t>(files.rlim_max, 4096));
-    setrlimit(RLIMIT_NOFILE, &files);
+    common::raise_descriptor_limit();
     for (int i = 0; i < count; ++i) {
       const std::string ip = prefix() + std::to_string(1 + i / 250) + "." + std::to_string(1 + i % 250);
       listeners_.emplace_back(context_, net::ip::tcp::endpoint(net::ip::make_address(ip), common::kDefaultAdminPort));
