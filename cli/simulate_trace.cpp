@@ -1,7 +1,7 @@
 #include "cli/simulate_trace.h"
 
 #include <algorithm>
-#include <cmath>
+#include <charconv>
 #include <functional>
 #include <map>
 #include <sstream>
@@ -59,14 +59,9 @@ class TraceParser {
   }
 
   double number(const std::string& text, const std::string& what, double min, double max) const {
-    std::size_t used = 0;
-    double value = std::nan("");
-    try {
-      value = std::stod(text, &used);
-    } catch (const std::exception&) {
-      used = 0;
-    }
-    if (used == 0 || used != text.size() || !(value >= min && value <= max)) {
+    double value = 0;
+    const auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (fault != std::errc() || end != text.data() + text.size() || !(value >= min && value <= max)) {
       std::ostringstream message;
       message << what << " is \"" << text << "\": use a number from " << min << " to " << max;
       fail(message.str());

@@ -10,7 +10,6 @@ namespace {
 namespace net = boost::asio;
 namespace http = boost::beast::http;
 using boost::system::error_code;
-using net::ip::tcp;
 
 constexpr std::size_t kReadSize = 4096;
 

@@ -59,7 +59,8 @@ class HttpPool::Impl final : public HttpLinks {
         result.error = Error(Code::kCancelled, call.method + " " + call.target + ": stopped");
         return done(std::move(result));
       }
-      link({call.host, call.port})->add(std::move(call), std::move(done));
+      const HttpPeer peer{call.host, call.port};
+      link(peer)->add(std::move(call), std::move(done));
     });
   }
 

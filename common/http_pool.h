@@ -21,7 +21,7 @@ struct HttpPeer {
   std::string host;  // a numeric address
   std::uint16_t port = 0;
 
-  auto operator<=>(const HttpPeer&) const = default;
+  auto operator<=>(const HttpPeer&) const = default;  // NOLINT(modernize-use-nullptr): misfires on the 0 inside
 };
 
 struct HttpResult {

@@ -43,7 +43,7 @@ class HttpServer::Impl {
  private:
   void accept();
   void on_accept(error_code ec, tcp::socket socket, const HttpStrand& strand);
-  std::shared_ptr<HttpSession> admit(tcp::socket& socket, const HttpStrand& strand);
+  std::shared_ptr<HttpSession> admit(tcp::socket socket, const HttpStrand& strand);
   void refuse(tcp::socket socket) const;
   void forget(std::uint64_t session);
   void for_each_session(void (HttpSession::*action)());
@@ -113,17 +113,16 @@ void HttpServer::Impl::on_accept(error_code ec, tcp::socket socket, const HttpSt
     return;
   }
   accept();
-  if (const auto session = admit(socket, strand)) {
-    session->post(&HttpSession::start);
-  } else {
-    refuse(std::move(socket));
-  }
+  if (const auto session = admit(std::move(socket), strand)) session->post(&HttpSession::start);
 }
 
-// Null when there are too many; takes the socket otherwise.
-std::shared_ptr<HttpSession> HttpServer::Impl::admit(tcp::socket& socket, const HttpStrand& strand) {
+// Null when there are too many: then it has been told so.
+std::shared_ptr<HttpSession> HttpServer::Impl::admit(tcp::socket socket, const HttpStrand& strand) {
   const std::lock_guard lock(mutex_);
-  if (stopping_ || sessions_.size() >= service_.options.max_connections) return nullptr;
+  if (stopping_ || sessions_.size() >= service_.options.max_connections) {
+    refuse(std::move(socket));
+    return nullptr;
+  }
   const std::uint64_t id = next_session_++;
   // Forgotten after it is destroyed, so that stop() outlasts its socket.
   std::shared_ptr<TlsContext> tls = certificate_ ? certificate_->context() : nullptr;

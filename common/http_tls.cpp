@@ -38,7 +38,7 @@ bool is_address(const std::string& host) {
 std::shared_ptr<TlsContext> make_tls_server_context(const TlsServerFiles& files) {
   const std::string certificate = read_file(files.certificate, "TLS certificate");
   const std::string key = read_file(files.key, "TLS key");
-  const std::shared_ptr<TlsContext> context = new_context(TlsContext::tls_server);
+  std::shared_ptr<TlsContext> context = new_context(TlsContext::tls_server);
   // Or OpenSSL would ask for a passphrase on the terminal.
   context->set_password_callback([](std::size_t, TlsContext::password_purpose) { return std::string(); });
   error_code ec;

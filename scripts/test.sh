@@ -45,8 +45,10 @@ if [ "$fast" -eq 0 ]; then
 fi
 
 phase "test"
+# Two at a time, whatever the machine: tests of time-outs and of speed would suffer from more.
+ctest=(ctest --preset cpu --parallel 2)
 if [ "$fast" -eq 1 ]; then
-  ctest --preset cpu --label-exclude cluster
+  "${ctest[@]}" --label-exclude cluster
 else
-  ctest --preset cpu
+  "${ctest[@]}"
 fi

@@ -18,8 +18,8 @@ struct MropeSection {
 [[gnu::always_inline]] inline std::int32_t rope_position(const StepInputs& step, const MropeSection& section,
                                                          std::int64_t row, std::int64_t j) {
   if (!step.plane_positions.empty()) {
-    if (j % 3 == 1 && j < 3 * section.height) return step.plane_positions.data()[2 * row];
-    if (j % 3 == 2 && j < 3 * section.width) return step.plane_positions.data()[2 * row + 1];
+    if (j % 3 == 1 && j < std::int64_t{3} * section.height) return step.plane_positions.data()[2 * row];
+    if (j % 3 == 2 && j < std::int64_t{3} * section.width) return step.plane_positions.data()[2 * row + 1];
   }
   return step.positions.data()[row];
 }

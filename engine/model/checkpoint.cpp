@@ -186,8 +186,8 @@ ExpertWeight Checkpoint::expert(std::int64_t layer, std::int32_t expert) const {
   }
   const StoredTensor& gate_up = find(layer_tensor(layer, "mlp.experts.gate_up_proj"));
   const StoredTensor& down = find(layer_tensor(layer, "mlp.experts.down_proj"));
-  return {host_weight(gate_up, expert * 2 * width, width, hidden),
-          host_weight(gate_up, expert * 2 * width + width, width, hidden),
+  return {host_weight(gate_up, 2 * width * expert, width, hidden),
+          host_weight(gate_up, 2 * width * expert + width, width, hidden),
           host_weight(down, expert * hidden, hidden, width)};
 }
 

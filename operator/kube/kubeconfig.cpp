@@ -21,8 +21,8 @@ namespace fs = std::filesystem;
 // A mapping of the document with its place in it, so that every complaint can name file and field.
 class Section {
  public:
-  Section(YAML::Node node, std::string field, const fs::path& file)
-      : node_(std::move(node)), field_(std::move(field)), file_(file) {}
+  Section(const YAML::Node& node, std::string field, const fs::path& file)
+      : node_(node), field_(std::move(field)), file_(file) {}
 
   [[noreturn]] void refuse(const std::string& name, const std::string& problem) const {
     throw Error(Code::kInvalidArgument,
@@ -38,7 +38,7 @@ class Section {
   }
 
   std::string required(const char* name) const {
-    const std::string value = text(name);
+    std::string value = text(name);
     if (value.empty()) refuse(name, "is missing");
     return value;
   }
@@ -216,14 +216,16 @@ bool in_cluster() {
 }
 
 ClusterConfig in_cluster_config(const fs::path& folder) {
-  if (!in_cluster()) {
+  const char* address = std::getenv("KUBERNETES_SERVICE_HOST");
+  const char* port = std::getenv("KUBERNETES_SERVICE_PORT");
+  if (address == nullptr || port == nullptr) {
     throw Error(Code::kNotFound,
                 "KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set: this is not a pod of a cluster");
   }
   ClusterConfig config;
-  const std::string host = std::getenv("KUBERNETES_SERVICE_HOST");
+  const std::string host = address;
   const bool ipv6 = host.find(':') != std::string::npos;
-  config.server = "https://" + (ipv6 ? "[" + host + "]" : host) + ":" + std::getenv("KUBERNETES_SERVICE_PORT");
+  config.server = "https://" + (ipv6 ? "[" + host + "]" : host) + ":" + port;
   config.ca_pem = common::read_file(folder / "ca.crt", "service account");
   config.token_file = folder / "token";
   common::read_file(config.token_file, "service account");  // complain now, not at the first request

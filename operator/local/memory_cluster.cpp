@@ -185,7 +185,7 @@ Object MemoryCluster::replace(Stored& stored, Object changed) {
   Object before = std::move(stored.object);
   stored.object = std::move(changed);
   happened(stored, EventType::kModified, std::move(before));
-  const Object result = stored.object;
+  Object result = stored.object;
   const bool ended = stored.kind != kube::kPod || result.int_at("/metadata/deletionGracePeriodSeconds") == 0;
   if (result.is_deleted() && result.at("/metadata/finalizers").empty() && ended) {
     erase({kind_name(stored.kind), result.key()});
@@ -204,7 +204,7 @@ Object MemoryCluster::create(const ResourceKind& kind, const Object& object) {
 
 // Children of what is already gone are collected as soon as they are born.
 Object MemoryCluster::add(const ResourceKind& kind, Object object, FieldOwners owners) {
-  const Object result = insert(kind, std::move(object), std::move(owners));
+  Object result = insert(kind, std::move(object), std::move(owners));
   if (!has_living_owner(result)) remove_locked(kind, result.key(), {});
   return result;
 }

@@ -104,7 +104,7 @@ class Mounter {
 
  private:
   fs::path materialise(const kube::Object& volume) {
-    const fs::path folder = root_ / volume.string_at("/name");
+    fs::path folder = root_ / volume.string_at("/name");
     const Json& json = volume.json();
     if (json.contains("hostPath")) return host_folder(volume.string_at("/hostPath/path"));
     fs::create_directories(folder);

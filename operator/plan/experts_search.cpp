@@ -227,6 +227,7 @@ void relieve(ExpertLayer& layer, const ExpertRow& origin, double target) {
 ExpertRow pack_anew(const ExpertShape& shape, const std::vector<double>& load) {
   using Bin = std::pair<double, std::int32_t>;  // work, rank
   std::vector<Bin> open;                        // ranks with free slots, the least busy first
+  open.reserve(static_cast<std::size_t>(shape.ranks));
   for (std::int32_t rank = 0; rank < shape.ranks; ++rank) open.push_back({0.0, rank});
   std::vector<std::int32_t> used(static_cast<std::size_t>(shape.ranks), 0);
   ExpertRow row(static_cast<std::size_t>(shape.slots()));
@@ -239,7 +240,8 @@ ExpertRow pack_anew(const ExpertShape& shape, const std::vector<double>& load) {
     auto place = std::find_if(open.begin(), open.end() - 1, lacks);  // the last when all hold the expert already
     const Bin bin{place->first + share, place->second};
     std::int32_t& count = used[static_cast<std::size_t>(bin.second)];
-    row[static_cast<std::size_t>(bin.second * shape.slots_per_rank + count)] = expert;
+    row[static_cast<std::size_t>(bin.second) * static_cast<std::size_t>(shape.slots_per_rank) +
+        static_cast<std::size_t>(count)] = expert;
     if (++count == shape.slots_per_rank) {
       open.erase(place);
       continue;

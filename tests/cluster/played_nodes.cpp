@@ -107,6 +107,7 @@ void PlayedNodes::run(std::stop_token stop) {
       changed_.wait_for(lock, stop, kLookAgain, [this] { return dirty_; });
       dirty_ = false;
     }
+    ++looks_;
     const std::vector<ObjectPtr> pods = pods_.store().list();
     for (const ObjectPtr& pod : pods) {
       try {
@@ -197,20 +198,19 @@ void PlayedNodes::report_waiting(const Object& pod, const std::string& message) 
   client_.apply(kube::kEvent, event, {.field_manager = "kubelet"});
 }
 
-// A kubelet hears of an opened gate some time after the operator wrote it: here, two probes later.
-bool PlayedNodes::acknowledged(const Object& pod, const PlayedAgent& agent) {
+// A kubelet hears of an opened gate some time after the operator wrote it: here, two looks later.
+bool PlayedNodes::acknowledged(const Object& pod) {
   const bool open = gates_open(pod);
-  const std::int64_t asked = agent.asked();
   const std::lock_guard lock(mutex_);
   Running& running = running_[pod.uid()];
   if (!open) running.opened = -1;
-  if (open && running.opened < 0) running.opened = asked;
-  return open && asked >= running.opened + 2;
+  if (open && running.opened < 0) running.opened = looks_;
+  return open && looks_ >= running.opened + 2;
 }
 
 void PlayedNodes::report(const Object& pod, const Running& running) {
   PlayedAgent& agent = *running.agent;
-  const bool ready = agent.ready() && acknowledged(pod, agent);
+  const bool ready = agent.ready() && acknowledged(pod);
   agent.route(ready);
   const Json status = {
       {"phase", "Running"},

@@ -39,7 +39,7 @@ class PlayedNodes {
   struct Running {
     std::string ip;
     std::shared_ptr<PlayedAgent> agent;
-    std::int64_t opened = -1;   // how often the agent had been asked when its gates were first seen open
+    std::int64_t opened = -1;   // the look at which its gates were first seen open
     std::string reported = {};  // the last status that was written
   };
 
@@ -50,7 +50,7 @@ class PlayedNodes {
   void bind(const Object& pod);
   void start(const Object& pod);
   void report(const Object& pod, const Running& running);
-  bool acknowledged(const Object& pod, const PlayedAgent& agent);
+  bool acknowledged(const Object& pod);
   void report_waiting(const Object& pod, const std::string& message);
   void end(const Object& pod);
   void forget_absent(const std::vector<ObjectPtr>& pods);
@@ -60,6 +60,7 @@ class PlayedNodes {
   controller::kube::Client& client_;
   const int network_;  // second byte of the addresses, so that two runs on one machine seldom meet
   int next_host_ = 0;
+  std::int64_t looks_ = 0;  // at all pods; of the thread alone
   std::atomic<std::int64_t> cut_{0};
 
   mutable std::mutex mutex_;
