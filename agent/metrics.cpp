@@ -255,7 +255,7 @@ common::HttpResponse AgentMetrics::render(const MetricsSnapshot& snapshot) {
               {"num_state_slots", std::to_string(snapshot.info.state_slots)}})
         .Set(1);
   }
-  return common::metrics_response(f.registry);
+  return common::metrics_response(f.registry.Collect());
 }
 
 double expert_load_imbalance(const engine::ExpertLoad& load) {

@@ -2,11 +2,12 @@
 #pragma once
 
 #include <string_view>
+#include <vector>
 
 #include "common/http.h"
 
 namespace prometheus {
-class Collectable;
+struct MetricFamily;
 }
 
 namespace millrace::common {
@@ -14,6 +15,6 @@ namespace millrace::common {
 inline constexpr std::string_view kMetricsContentType = "text/plain; version=0.0.4; charset=utf-8";
 
 // Any thread.
-HttpResponse metrics_response(const prometheus::Collectable& registry);
+HttpResponse metrics_response(const std::vector<prometheus::MetricFamily>& families);
 
 }  // namespace millrace::common

@@ -56,16 +56,6 @@ std::set<kube::ObjectKey> as_set(const std::vector<kube::ObjectKey>& keys) {
   return {keys.begin(), keys.end()};
 }
 
-// Several sources as one.
-class Joined final : public prometheus::Collectable {
- public:
-  explicit Joined(std::vector<prometheus::MetricFamily> families) : families_(std::move(families)) {}
-  std::vector<prometheus::MetricFamily> Collect() const override { return families_; }
-
- private:
-  const std::vector<prometheus::MetricFamily> families_;
-};
-
 }  // namespace
 
 OperatorMetrics::OperatorMetrics(int workers, const std::string& version)
@@ -208,7 +198,7 @@ common::HttpResponse OperatorMetrics::render(const Controller& controller, bool 
   for (prometheus::MetricFamily& family : fleet_metrics(fleet_of(controller, leader))) {
     families.push_back(std::move(family));
   }
-  return common::metrics_response(Joined(std::move(families)));
+  return common::metrics_response(families);
 }
 
 void OperatorMetrics::refresh(const kube::WorkQueue& queue, bool leader, const std::string& lease) {

@@ -31,11 +31,13 @@ struct ListOptions {
   std::stop_token stop = {};        // ends the call with kCancelled
   // Applied to each object as soon as its page is read, so that a long list needs no more memory than what is left.
   std::function<void(Object&)> trim = {};
+  bool pack = false;  // a client over the wire gives `packed` in place of `items`: a tenth of the memory
 };
 
 struct ListResult {
   std::vector<Object> items;
-  std::string resource_version;  // where a watch has to start to miss nothing
+  std::string resource_version;          // where a watch has to start to miss nothing
+  std::vector<std::string> packed = {};  // objects, as pack() makes them
 };
 
 struct ApplyOptions {

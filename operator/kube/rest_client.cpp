@@ -102,8 +102,13 @@ ListResult RestClient::list(const ResourceKind& kind, const ListOptions& options
     Json& items = page.json()["items"];
     if (items.is_array()) {
       for (Json& item : items) {
-        result.items.push_back(item_of(std::move(item), kind));
-        if (options.trim) options.trim(result.items.back());
+        Object object = item_of(std::move(item), kind);
+        if (options.trim) options.trim(object);
+        if (options.pack) {
+          result.packed.push_back(pack(object));
+        } else {
+          result.items.push_back(std::move(object));
+        }
       }
     }
     result.resource_version = page.resource_version();

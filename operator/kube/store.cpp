@@ -90,23 +90,22 @@ std::uint64_t Store::changes() const {
   return changes_;
 }
 
-std::vector<Change> Store::replace(std::vector<Object> objects) {
+std::vector<Change> Store::put(Object object, bool from_list) {
   const std::lock_guard lock(mutex_);
-  std::set<ObjectKey> gone;
-  for (const auto& [key, slot] : slots_) gone.insert(key);
-  for (const Object& object : objects) gone.erase(object.key());
-  std::vector<Change> changes;
-  const auto append = [&](std::vector<Change> more) {
-    std::move(more.begin(), more.end(), std::back_inserter(changes));
-  };
-  for (const ObjectKey& key : gone) append(remove_locked(key, true));
-  for (Object& object : objects) append(put_locked(std::move(object), true));
-  return changes;
+  return put_locked(std::move(object), from_list);
 }
 
-std::vector<Change> Store::put(Object object) {
+std::vector<Change> Store::keep_only(const std::set<ObjectKey>& listed) {
   const std::lock_guard lock(mutex_);
-  return put_locked(std::move(object), false);
+  std::vector<ObjectKey> gone;
+  for (const auto& [key, slot] : slots_) {
+    if (!listed.contains(key)) gone.push_back(key);
+  }
+  std::vector<Change> changes;
+  for (const ObjectKey& key : gone) {
+    for (Change& change : remove_locked(key, true)) changes.push_back(std::move(change));
+  }
+  return changes;
 }
 
 std::vector<Change> Store::remove(const ObjectKey& key) {

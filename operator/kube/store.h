@@ -49,8 +49,8 @@ class Store {
 
   // Writers (the informer's thread). Each returns what changed; an object whose resourceVersion is the same as the
   // stored one is no change. managedFields and the last-applied annotation are dropped on the way in.
-  std::vector<Change> replace(std::vector<Object> objects);  // everything else is deleted
-  std::vector<Change> put(Object object);
+  std::vector<Change> put(Object object, bool from_list = false);
+  std::vector<Change> keep_only(const std::set<ObjectKey>& listed);  // after a list: everything else is deleted
   std::vector<Change> remove(const ObjectKey& key);
 
  private:

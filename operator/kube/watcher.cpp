@@ -17,6 +17,7 @@ constexpr int kRelistAfter = 5;
 
 // Whatever kept a server away, its return is noticed within twice this: delays are stretched by up to as much again.
 constexpr milliseconds kLongestBackoff{3'000};
+constexpr int kPageSize = 100;  // of a list: parsed, a page of pods takes some 10 MB
 
 // 0: not one that can be compared.
 std::uint64_t version_number(const std::string& version) {
@@ -140,8 +141,10 @@ WatchStep Informer::list_once(ListWatch& machine, const std::stop_token& stop) {
     options.label_selector = options_.label_selector;
     options.stop = stop;
     options.trim = options_.trim;
+    options.page_size = kPageSize;
+    options.pack = true;
     ListResult result = client_.list(options_.kind, options);
-    deliver(store_.replace(std::move(result.items)));
+    take_list(result);
     const std::lock_guard lock(mutex_);
     ++stats_.lists;
     stats_.last_error.clear();
@@ -153,6 +156,18 @@ WatchStep Informer::list_once(ListWatch& machine, const std::stop_token& stop) {
     note_failure(failure);
     return machine.list_failed(failure, now());
   }
+}
+
+// One object after another: all of a long list at the same time would be many times what the store needs.
+void Informer::take_list(ListResult& result) {
+  std::set<ObjectKey> listed;
+  const auto take = [&](Object object) {
+    listed.insert(object.key());
+    deliver(store_.put(std::move(object), true));
+  };
+  for (Object& object : result.items) take(std::move(object));
+  for (std::string& packed : result.packed) take(unpack(std::exchange(packed, {})));
+  deliver(store_.keep_only(listed));
 }
 
 WatchStep Informer::watch_once(ListWatch& machine, const WatchStep& step, const std::stop_token& stop) {

@@ -99,6 +99,7 @@ class Informer {
  private:
   void run(std::stop_token stop);
   WatchStep list_once(ListWatch& machine, const std::stop_token& stop);
+  void take_list(ListResult& result);
   WatchStep watch_once(ListWatch& machine, const WatchStep& step, const std::stop_token& stop);
   void take(ListWatch& machine, WatchEvent&& event);
   bool is_behind(const WatchEvent& event) const;

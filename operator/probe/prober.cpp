@@ -339,7 +339,7 @@ void Prober::finish(const RoundPtr& round) {
   if (found != entries_.end() && found->second.round == round->number) {
     Entry& entry = found->second;
     entry.round = 0;
-    if (round->whole) entry.whole_due = round->began + about(options_.followers);
+    if (round->whole) entry.whole_due = round->began + unhurried_locked(options_.followers);
     if (round->pushed) {
       entry.pushed = *round->pushed;
       entry.pushed_at = Clock::now();
@@ -358,13 +358,19 @@ Prober::Clock::time_point Prober::next_due_locked(Entry& entry, const Round& rou
   }
   if (round.pushed) return now + options_.period / 4;  // soon: it was just told something
   if (in_doubt(entry)) return std::min(round.began + options_.period, now + options_.retry);
-  if (is_steady(entry) && !round.news && !entry.group.closely) return round.began + about(options_.quiet);
+  if (is_steady(entry) && !round.news && !entry.group.closely) return round.began + unhurried_locked(options_.quiet);
   return round.began + options_.period;
 }
 
 // So that groups that began together do not stay together.
 milliseconds Prober::about(milliseconds time) {
   return time * (900 + static_cast<int>(random_() % 200)) / 1000;
+}
+
+milliseconds Prober::unhurried_locked(milliseconds time) {
+  const double usual = options_.quiet_groups_per_second * std::chrono::duration<double>(options_.quiet).count();
+  const double factor = std::max(1.0, static_cast<double>(entries_.size()) / usual);
+  return about(std::chrono::duration_cast<milliseconds>(time * factor));
 }
 
 // A connection ended: everything about the group is asked anew.

@@ -3,8 +3,8 @@
 //
 // A group that starts, drains or fails, or of which an agent does not answer, is asked whole every second. One that
 // serves steadily is asked through its leader alone, who knows when a follower has gone: every second while its numbers
-// change or are wanted, else every few seconds. All connections are kept meanwhile, and one that ends (the process
-// died; the kernel found the peer silent) has its group asked at once.
+// change or are wanted, else every few seconds, or more where groups are very many. All connections are kept meanwhile,
+// and one that ends (the process died; the kernel found the peer silent) has its group asked at once.
 #pragma once
 
 #include <chrono>
@@ -65,6 +65,9 @@ struct ProberOptions {
   std::chrono::milliseconds period{1'000};
   std::chrono::milliseconds quiet{5'000};       // instead, for the leader of a group whose numbers stand still
   std::chrono::milliseconds followers{30'000};  // for the followers of a group that serves steadily
+  // Groups above that many for each second of `quiet` make both times longer: what it costs to ask groups that do
+  // nothing has an end, however many there are.
+  double quiet_groups_per_second = 60;
   // After an agent that used to answer did not: a blip and a failure are told apart sooner.
   std::chrono::milliseconds retry{100};
   std::chrono::milliseconds settle{2'000};  // until every member of a group has noticed its membership
@@ -143,6 +146,7 @@ class Prober final : public AgentProbe {
   static bool is_steady(const Entry& entry);
   static bool in_doubt(const Entry& entry);  // an agent that answered not long ago does not now
   std::chrono::milliseconds about(std::chrono::milliseconds time);
+  std::chrono::milliseconds unhurried_locked(std::chrono::milliseconds time);
 
   AgentClient& agents_;
   const ProberOptions options_;

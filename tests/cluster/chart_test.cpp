@@ -91,15 +91,6 @@ class Chart : public SharedControlPlane {
                        manifests);
   }
 
-  // Discovery follows a moment after a kind is established.
-  static bool eventually_served(const std::string& kind) {
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
-    while (std::chrono::steady_clock::now() < deadline) {
-      if (cluster().kubectl({"get", kind, "-A"}).ok()) return true;
-    }
-    return false;
-  }
-
   // Rendered for a namespace that does not exist here.
   static std::string without_namespace(const std::string& manifest) {
     std::istringstream lines(manifest);
@@ -177,8 +168,7 @@ TEST_F(Chart, MonitorsOnlyWhereTheClusterKnowsServiceMonitors) {
 TEST_F(Chart, WritesServiceMonitorsThatTheirKindAcceptsAndThatFindTheService) {
   const std::string crd = "crd/servicemonitors.monitoring.coreos.com";
   ASSERT_TRUE(cluster().kubectl({"apply", "-f", kSource / "tests/cluster/service_monitor_crd.yaml"}).ok());
-  ASSERT_TRUE(cluster().kubectl({"wait", "--for=condition=Established", "--timeout=60s", crd}).ok());
-  ASSERT_TRUE(eventually_served("servicemonitors.monitoring.coreos.com"));
+  ASSERT_TRUE(cluster().eventually_serves("servicemonitors.monitoring.coreos.com"));
   for (const Args& values : value_sets()) {
     const CommandResult rendered = render(Args{"--show-only", "templates/servicemonitor.yaml", "--api-versions",
                                                "monitoring.coreos.com/v1/ServiceMonitor"} +
@@ -216,8 +206,7 @@ TEST_F(Chart, MonitorsTheAgentsThatItIsToldOf) {
                                   HasSubstr("serverName: sealed.prod.svc"), HasSubstr("name: sealed-tls")));
   const std::string crd = "crd/podmonitors.monitoring.coreos.com";
   ASSERT_TRUE(cluster().kubectl({"apply", "-f", kSource / "tests/cluster/pod_monitor_crd.yaml"}).ok());
-  ASSERT_TRUE(cluster().kubectl({"wait", "--for=condition=Established", "--timeout=60s", crd}).ok());
-  ASSERT_TRUE(eventually_served("podmonitors.monitoring.coreos.com"));
+  ASSERT_TRUE(cluster().eventually_serves("podmonitors.monitoring.coreos.com"));
   const CommandResult judged =
       cluster().kubectl({"create", "--dry-run=server", "--validate=strict", "--namespace", "default", "-f", "-"},
                         without_namespace(rendered.out));

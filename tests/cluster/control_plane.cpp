@@ -1,5 +1,6 @@
 #include "tests/cluster/control_plane.h"
 
+#include <chrono>
 #include <cstdlib>
 #include <stdexcept>
 
@@ -67,9 +68,15 @@ CommandResult ControlPlane::kubectl_as(const std::filesystem::path& kubeconfig, 
 
 void ControlPlane::install_crd() const {
   require(kubectl({"apply", "--server-side", "-f", kSource / "crds"}));
-  require(kubectl({"wait", "--for=condition=Established", "--timeout=60s", "crd/modeldeployments.millrace.dev"}));
-  // Established comes a moment before the discovery document has the kind.
-  require(kubectl({"wait", "--for=condition=NamesAccepted", "--timeout=60s", "crd/modeldeployments.millrace.dev"}));
+  if (!eventually_serves("modeldeployments.millrace.dev")) throw std::runtime_error("ModelDeployments are not served");
+}
+
+bool ControlPlane::eventually_serves(const std::string& kind) const {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  while (!kubectl({"get", kind, "-A"}).ok()) {
+    if (std::chrono::steady_clock::now() > deadline) return false;
+  }
+  return true;
 }
 
 void ControlPlane::create_namespace(const std::string& name) const {

@@ -53,6 +53,8 @@ class ControlPlane {
 
   // Applies crds/ and waits until ModelDeployments are served.
   void install_crd() const;
+  // Until objects of the kind can be listed: that follows a moment after its CRD is established.
+  bool eventually_serves(const std::string& kind) const;
   void create_namespace(const std::string& name) const;
   // Installs (or upgrades) helm/millrace as release "millrace" in namespace `ns`, CRD and roles included; the
   // operator's service account is then "millrace-operator" there. `values` are helm's arguments ("--set",

@@ -21,7 +21,7 @@ import threading
 import time
 import urllib.request
 
-from api import Api
+from api import Api, ApiError
 from nodes import Nodes
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
@@ -131,10 +131,17 @@ class Watchers:
                     self.ready.setdefault(key, time.monotonic())
 
 
-def wait(what, holds, limit, operator):
+def serves(api, path):
+    try:
+        return api.call("GET", path) is not None
+    except ApiError:
+        return False
+
+
+def wait(what, holds, limit, operator=None):
     end = time.monotonic() + limit
     while not holds():
-        if operator.process.poll() is not None:
+        if operator and operator.process.poll() is not None:
             sys.exit(f"the operator ended with status {operator.process.returncode}")
         if time.monotonic() > end:
             sys.exit(f"{what}: not within {limit} s")
@@ -144,11 +151,10 @@ def wait(what, holds, limit, operator):
 def measure(args, folder):
     subprocess.run([CONTROL_PLANE, "user", folder, USER, "system:masters"], check=True)
     kubectl = subprocess.check_output([ROOT / "scripts" / "cluster-tools.sh", "--find", "kubectl"], text=True).strip()
-    for command in (["apply", "-f", ROOT / "crds"],
-                    ["wait", "--for=condition=Established", "crd/modeldeployments.millrace.dev", "--timeout=60s"]):
-        subprocess.run([kubectl, "--kubeconfig", f"{folder}/admin.kubeconfig", *command], check=True,
-                       stdout=subprocess.DEVNULL)
+    subprocess.run([kubectl, "--kubeconfig", f"{folder}/admin.kubeconfig", "apply", "-f", ROOT / "crds"], check=True,
+                   stdout=subprocess.DEVNULL)
     api = Api(folder)
+    wait("ModelDeployments are served", lambda: serves(api, f"{GROUP}/modeldeployments"), 60)
     nodes = Nodes(api, args.nodes, args.threads)
     namespaces = [f"scale-{i}" for i in range(10)]
     for name in namespaces:
@@ -180,7 +186,7 @@ def measure(args, folder):
         print(f"reconciles                      {total(metrics, 'controller_runtime_reconcile_total') / len(keys):.1f} for each object")
         print(f"API calls                       {total(metrics, 'rest_client_requests_total') / len(keys):.1f} for each object")
         print(f"operator's processor time       {busy_cpu / len(keys) * 1000:.0f} ms for each object")
-        print(f"memory before the first object  {empty:.1f} MiB")
+        print(f"memory before the first object  {empty:.1f} MiB", flush=True)
         rest(args, folder, operator, nodes, "at rest")
         operator.stop()
         operator = Operator(args.operator, folder, args.workers)

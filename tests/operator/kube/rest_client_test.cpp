@@ -72,6 +72,18 @@ TEST(RestClientList, FollowsContinueTokensToTheEnd) {
             "/api/v1/namespaces/ns/pods?labelSelector=x%3Dy&limit=500&continue=to%2Fken");
 }
 
+TEST(RestClientList, PacksEachPageOnRequest) {
+  Fixture fixture({ok(R"({"metadata":{"resourceVersion":"9","continue":"t"},"items":[{"metadata":{"name":"a"}}]})"),
+                   ok(R"({"metadata":{"resourceVersion":"9"},"items":[{"metadata":{"name":"b"},"spec":1}]})")});
+  ListOptions options{.pack = true};
+  options.trim = [](Object& object) { object.json().erase("spec"); };
+  const ListResult result = fixture.client->list(kPod, options);
+  EXPECT_TRUE(result.items.empty());
+  ASSERT_EQ(result.packed.size(), 2U);
+  EXPECT_EQ(unpack(result.packed[1]),
+            Object(Json{{"apiVersion", "v1"}, {"kind", "Pod"}, {"metadata", {{"name", "b"}}}}));
+}
+
 TEST(RestClientList, StartsOverInOnePageWhenTheContinueTokenExpired) {
   Fixture fixture({ok(R"({"metadata":{"resourceVersion":"9","continue":"t"},"items":[{"metadata":{"name":"a"}}]})"),
                    refused(410, "Expired"),

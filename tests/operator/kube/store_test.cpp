@@ -43,15 +43,19 @@ TEST(Store, SaysWhatEachWriteChanged) {
   EXPECT_THAT(summary(store.remove({"ns", "a"})), IsEmpty());
 }
 
-TEST(Store, ReplacesEverythingWithAList) {
+TEST(Store, KeepsOnlyWhatAListHas) {
   Store store;
-  store.put(pod("gone", "1"));
-  store.put(pod("same", "2"));
-  store.put(pod("changed", "3"));
-  const auto changes = store.replace({pod("same", "2"), pod("changed", "4"), pod("new", "5")});
-  EXPECT_THAT(summary(changes), ElementsAre("-gone", "~changed", "+new"));
+  for (const char* name : {"gone", "here", "lost"}) store.put(pod(name, "1"));
+  const auto changes = store.keep_only({{"ns", "here"}, {"ns", "new"}});
+  EXPECT_THAT(summary(changes), ElementsAre("-gone", "-lost"));
   for (const Change& change : changes) EXPECT_TRUE(change.from_list);
-  EXPECT_THAT(names(store.list()), ElementsAre("changed", "new", "same"));
+  EXPECT_THAT(names(store.list()), ElementsAre("here"));
+}
+
+TEST(Store, SaysWhatCameWithAList) {
+  Store store;
+  EXPECT_TRUE(store.put(pod("a", "1"), true).at(0).from_list);
+  EXPECT_FALSE(store.put(pod("a", "2")).at(0).from_list);
 }
 
 TEST(Store, ReportsAnotherIncarnationAsDeletedAndAdded) {
@@ -99,7 +103,7 @@ TEST(Store, PackedObjectsAreComparedAndIndexedAsOthers) {
   EXPECT_EQ(changes[0].before->resource_version(), "1");
   EXPECT_THAT(names(store.with_label("group", "g1")), IsEmpty());
   EXPECT_THAT(summary(store.put(pod("a", "3", "g2", "another"))), ElementsAre("-a", "+a"));
-  EXPECT_THAT(summary(store.replace({})), ElementsAre("-a"));
+  EXPECT_THAT(summary(store.keep_only({})), ElementsAre("-a"));
   EXPECT_THAT(store.with_label("group", "g2"), IsEmpty());
 }
 

@@ -183,28 +183,49 @@ TEST_F(QuietGroup, IsAskedThroughItsLeaderAlone) {
   settle(prober);
 }
 
-TEST_F(QuietGroup, IsLeftInPeaceWhileItsNumbersStandStill) {
-  agents_.digest = 7;
-  Prober prober(agents_, options_);
-  ProbeGroup quiet = group(2);
-  ProbeGroup absent = group(1);
-  absent.shape.name = "absent";
-  absent.pods = {{"uid-9", "ip-9", 0}};
-  prober.watch(kDeployment, {quiet, absent});
-  const auto absent_was_asked = [&](int more) {
+// Beside a group that is asked in every period.
+class GroupInPeace : public QuietGroup {
+ protected:
+  GroupInPeace() {
+    absent_.shape.name = "absent";
+    absent_.pods = {{"uid-9", "ip-9", 0}};
+  }
+
+  bool absent_was_asked() {
     const int before = agents_.asked("ip-9");
-    return eventually([&] { return agents_.asked("ip-9") > before + more; });
-  };
-  ASSERT_TRUE(eventually([&] { return !agents_.pushes("ip-1").empty(); }));
-  agents_.digest = 8;  // what they say since they serve
-  ASSERT_TRUE(eventually([&] { return is_in(prober, "uid-1", AgentPhase::kServing); }));
-  ASSERT_TRUE(absent_was_asked(5));
-  const int asked = agents_.asked("ip-0");
-  ASSERT_TRUE(absent_was_asked(5));
-  EXPECT_EQ(agents_.asked("ip-0"), asked);
-  quiet.closely = true;
-  prober.watch(kDeployment, {quiet, absent});
-  EXPECT_TRUE(eventually([&] { return agents_.asked("ip-0") > asked + 3; })) << "now its numbers are wanted";
+    return eventually([&] { return agents_.asked("ip-9") > before + 5; });
+  }
+
+  void be_left_alone(Prober& prober) {
+    agents_.digest = 7;
+    prober.watch(kDeployment, {quiet_, absent_});
+    ASSERT_TRUE(eventually([&] { return !agents_.pushes("ip-1").empty(); }));
+    agents_.digest = 8;  // what they say since they serve
+    ASSERT_TRUE(eventually([&] { return is_in(prober, "uid-1", AgentPhase::kServing); }));
+    ASSERT_TRUE(absent_was_asked());
+    asked_ = agents_.asked("ip-0");
+    ASSERT_TRUE(absent_was_asked());
+    ASSERT_EQ(agents_.asked("ip-0"), asked_);
+  }
+
+  ProbeGroup quiet_ = group(2);
+  ProbeGroup absent_ = group(1);
+  int asked_ = 0;
+};
+
+TEST_F(GroupInPeace, IsAskedAgainWhenItsNumbersAreWanted) {
+  Prober prober(agents_, options_);
+  be_left_alone(prober);
+  quiet_.closely = true;
+  prober.watch(kDeployment, {quiet_, absent_});
+  EXPECT_TRUE(eventually([&] { return agents_.asked("ip-0") > asked_ + 3; }));
+}
+
+TEST_F(GroupInPeace, IsAskedTheLessOftenTheMoreGroupsThereAre) {
+  options_.quiet = options_.followers = options_.period;
+  options_.quiet_groups_per_second = 1e-4;  // two of them: one question in some hours
+  Prober prober(agents_, options_);
+  be_left_alone(prober);
 }
 
 TEST_F(QuietGroup, IsAskedAsAWholeWhenAConnectionEnds) {
