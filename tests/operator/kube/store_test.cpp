@@ -52,10 +52,20 @@ TEST(Store, KeepsOnlyWhatAListHas) {
   EXPECT_THAT(names(store.list()), ElementsAre("here"));
 }
 
-TEST(Store, SaysWhatCameWithAList) {
+TEST(Store, TakesAListObjectByObject) {
   Store store;
-  EXPECT_TRUE(store.put(pod("a", "1"), true).at(0).from_list);
-  EXPECT_FALSE(store.put(pod("a", "2")).at(0).from_list);
+  for (const auto& [name, version] : {std::pair{"gone", "1"}, {"same", "2"}, {"changed", "3"}}) {
+    EXPECT_FALSE(store.put(pod(name, version)).at(0).from_list);
+  }
+  std::vector<Change> changes;
+  const auto add = [&](const std::vector<Change>& more) { changes.insert(changes.end(), more.begin(), more.end()); };
+  for (const auto& [name, version] : {std::pair{"same", "2"}, {"changed", "4"}, {"new", "5"}}) {
+    add(store.put(pod(name, version), true));
+  }
+  add(store.keep_only({{"ns", "same"}, {"ns", "changed"}, {"ns", "new"}}));
+  EXPECT_THAT(summary(changes), ElementsAre("~changed", "+new", "-gone"));
+  for (const Change& change : changes) EXPECT_TRUE(change.from_list);
+  EXPECT_THAT(names(store.list()), ElementsAre("changed", "new", "same"));
 }
 
 TEST(Store, ReportsAnotherIncarnationAsDeletedAndAdded) {

@@ -234,6 +234,21 @@ TEST(Informer, ListsAgainAfterExpiryAndReportsWhatItMissed) {
   EXPECT_EQ(errors, 1);
 }
 
+TEST(Informer, TakesAListThatIsPacked) {
+  testing::FakeClient client;
+  client.on_list = [](const ListOptions& options) {
+    EXPECT_TRUE(options.pack);
+    return ListResult{{}, "1", {pack(Object(kPod, {"ns", "a"})), pack(Object(kPod, {"ns", "b"}))}};
+  };
+  client.on_watch = [&](const WatchOptions&, const WatchHandler&, const std::stop_token& stop) {
+    wait_for_stop(stop);
+    return WatchOutcome{WatchEnd::kStopped, std::nullopt};
+  };
+  Log log;
+  Informer informer(client, {.kind = kPod}, log.handler());
+  EXPECT_THAT(log.wait_for(2), ::testing::ElementsAre("+a", "+b"));
+}
+
 TEST(Informer, IsNotSyncedWhileTheListFailsAndStopsInTheBackOff) {
   testing::FakeClient client;
   client.on_list = [](const ListOptions&) -> ListResult {
