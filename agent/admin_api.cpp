@@ -143,7 +143,10 @@ common::AgentStatus AdminApi::status() const {
   const Group::State state = services_.group.state();
   common::AgentStatus status;
   status.phase = state.phase;
-  if (state.phase == AgentPhase::kServing && services_.admission.draining()) status.phase = AgentPhase::kDraining;
+  if (state.phase == AgentPhase::kServing) {
+    if (services_.admission.draining()) status.phase = AgentPhase::kDraining;
+    status.accepting = services_.admission.accepting();
+  }
   status.message = state.message;
   status.generation = state.generation;
   status.pod_index = services_.pod_index;

@@ -27,7 +27,7 @@ struct AdminServices {
   std::optional<common::AccessToken> token;                         // absent: no authentication
   bool open_metrics = false;                                        // /metrics needs no token
   std::function<common::HttpReply(common::HttpRequest)> chat = {};  // answers a chat completion
-  std::chrono::milliseconds late_requests{0};                       // see AgentOptions
+  LateRequests late_requests = {};                                  // after a drain
 };
 
 class AdminApi {

@@ -6,7 +6,9 @@ namespace millrace::agent {
 
 std::variant<std::shared_ptr<Admission::Ticket>, Admission::Refusal> Admission::enter() {
   const std::lock_guard lock(mutex_);
-  if (closes_at_ && std::chrono::steady_clock::now() >= *closes_at_) return Refusal::kDraining;
+  const auto now = std::chrono::steady_clock::now();
+  if (!accepting_locked(now)) return Refusal::kDraining;
+  last_came_ = now;
   if (in_flight_ >= limit_) return Refusal::kFull;
   auto ticket = std::make_shared<Ticket>(*this);
   ++in_flight_;
@@ -19,15 +21,28 @@ void Admission::leave() {
   left_.notify_all();
 }
 
-void Admission::drain(std::chrono::milliseconds late) {
+void Admission::drain(LateRequests late) {
   const std::lock_guard lock(mutex_);
-  const auto at = std::chrono::steady_clock::now() + late;
-  closes_at_ = std::min(at, closes_at_.value_or(at));
+  if (drained_at_) {
+    late_ = {std::min(late_.quiet, late.quiet), std::min(late_.most, late.most)};
+    return;
+  }
+  drained_at_ = last_came_ = std::chrono::steady_clock::now();
+  late_ = late;
 }
 
 bool Admission::draining() const {
   const std::lock_guard lock(mutex_);
-  return closes_at_.has_value();
+  return drained_at_.has_value();
+}
+
+bool Admission::accepting() const {
+  const std::lock_guard lock(mutex_);
+  return accepting_locked(std::chrono::steady_clock::now());
+}
+
+bool Admission::accepting_locked(std::chrono::steady_clock::time_point now) const {
+  return !drained_at_ || now < std::min(last_came_ + late_.quiet, *drained_at_ + late_.most);
 }
 
 std::int64_t Admission::in_flight() const {

@@ -12,6 +12,12 @@
 
 namespace millrace::agent {
 
+// How long new requests are taken after a drain has begun: routers hear late that they should go elsewhere.
+struct LateRequests {
+  std::chrono::milliseconds quiet{0};  // until none has come for so long,
+  std::chrono::milliseconds most{0};   // but no longer than this
+};
+
 // Any thread. Tickets must not outlive it.
 class Admission {
  public:
@@ -31,22 +37,25 @@ class Admission {
   enum class Refusal { kDraining, kFull };
   std::variant<std::shared_ptr<Ticket>, Refusal> enter();
 
-  // For good. New requests are taken for another `late`, for routers hear late that they should go elsewhere; a second
-  // call can only shorten that.
-  void drain(std::chrono::milliseconds late = std::chrono::milliseconds(0));
+  // For good. A second call can only shorten the time for late requests.
+  void drain(LateRequests late = {});
   bool draining() const;
+  bool accepting() const;  // not draining, or late requests are still taken
   std::int64_t in_flight() const;
   // False when there is still somebody after `limit`.
   bool wait_until_idle(std::chrono::milliseconds limit) const;
 
  private:
   void leave();
+  bool accepting_locked(std::chrono::steady_clock::time_point now) const;
 
   const std::int64_t limit_;
   mutable std::mutex mutex_;
   mutable std::condition_variable left_;
   std::int64_t in_flight_ = 0;
-  std::optional<std::chrono::steady_clock::time_point> closes_at_;  // since drain()
+  std::optional<std::chrono::steady_clock::time_point> drained_at_;
+  std::chrono::steady_clock::time_point last_came_;  // since then
+  LateRequests late_;
 };
 
 }  // namespace millrace::agent

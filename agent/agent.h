@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "agent/admission.h"
 #include "agent/group_runtime.h"
 #include "common/access_token.h"
 #include "common/agent_config.h"
@@ -22,8 +23,7 @@ struct AgentOptions {
   std::optional<common::AccessToken> admin_token;  // absent: the admin port asks for none
   std::optional<common::AccessToken> api_key;      // absent: the public port asks for none
   std::optional<common::TlsServerFiles> tls;       // absent: both ports speak plain HTTP
-  // After POST /admin/v1/drain requests are taken for so long: routers hear late that they should go elsewhere.
-  std::chrono::milliseconds late_requests{5'000};
+  LateRequests late_requests{std::chrono::seconds(3), std::chrono::seconds(30)};  // after POST /admin/v1/drain
   // A membership of this pod alone, set at once: no operator is needed.
   std::optional<common::GroupMembership> standalone;
 };

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "agent/agent.h"
+#include "agent/drain_hook.h"
 #include "agent/model_text.h"
 #include "agent/version.h"
 #include "common/descriptor_limit.h"
@@ -39,13 +40,14 @@ struct Flags {
   int admin_port = -1;
   bool standalone = false;
   bool check_model = false;
+  bool drain = false;
   bool open_metrics = false;
   std::vector<std::string> cors_origins;
 };
 
 void add_flags(CLI::App& app, Flags& flags) {
   app.set_version_flag("--version", millrace::agent::kVersion);
-  app.add_option("--model", flags.model, "Folder of the checkpoint")->required();
+  app.add_option("--model", flags.model, "Folder of the checkpoint");
   auto* config = app.add_option("--config", flags.config, "Configuration file (JSON)");
   app.add_option("--admin-token-file", flags.admin_token_file, "File with the token of the admin port");
   app.add_option("--api-key-file", flags.api_key_file,
@@ -54,10 +56,15 @@ void add_flags(CLI::App& app, Flags& flags) {
                                      "Certificate chain in PEM: both ports speak HTTPS; none: HTTP");
   app.add_option("--tls-key-file", flags.tls_key_file, "Private key in PEM")->needs(certificate);
   app.add_option("--pod-index", flags.pod_index, "Index of this pod in its group")->check(CLI::NonNegativeNumber);
-  app.add_option("--bind", flags.bind, "Numeric address to listen on")->capture_default_str();
+  app.add_option("--bind", flags.bind, "Numeric address to listen on")->envname("POD_IP")->capture_default_str();
   auto* standalone =
       app.add_flag("--standalone", flags.standalone, "Run alone, without an operator: all ranks in this process");
   app.add_flag("--check-model", flags.check_model, "Check that ranks can load the model, read all of it once, and end")
+      ->excludes(standalone);
+  app.add_flag(
+         "--drain", flags.drain,
+         "Have the agent that runs with these options drain, wait until it takes no more requests, and end: for a "
+         "hook before its end")
       ->excludes(standalone);
   auto* tensor = app.add_option("--tensor", flags.tensor, "Ranks, with --standalone or --check-model");
   auto* expert = app.add_option("--expert", flags.expert, "Expert-parallel ranks, with --standalone or --check-model");
@@ -72,6 +79,7 @@ void add_flags(CLI::App& app, Flags& flags) {
   app.add_option("--log-level", flags.log_level, "debug, info, warn or error")->capture_default_str();
   app.add_option("--log-format", flags.log_format, "text or json")->capture_default_str();
   app.callback([=, &flags] {
+    if (flags.model.empty() && !flags.drain) throw CLI::RequiredError("--model");
     if (flags.check_model) return;
     for (const CLI::Option* option : {tensor, expert}) {
       if (!flags.standalone && !option->empty()) throw CLI::RequiresError(option->get_name(), "--standalone");
@@ -140,6 +148,10 @@ sigset_t block_stop_signals() {
 void run(const Flags& flags) {
   common::configure_log(common::parse_log_format(flags.log_format), common::parse_log_level(flags.log_level));
   if (flags.check_model) return check_model(flags);
+  if (flags.drain) {
+    const AgentOptions options = to_options(flags);
+    return millrace::agent::drain_and_wait(options, options.late_requests.most + std::chrono::seconds(5));
+  }
   const sigset_t signals = block_stop_signals();
   common::raise_descriptor_limit();
   const AgentOptions options = to_options(flags);
@@ -168,8 +180,10 @@ int main(int argc, char** argv) {
     run(flags);
     return 0;
   } catch (const std::exception& error) {
-    common::log_error(flags.check_model ? "the model cannot be loaded" : "the agent cannot run",
-                      {{"error", error.what()}});
+    const char* what = flags.check_model ? "the model cannot be loaded"
+                       : flags.drain     ? "the agent cannot be drained"
+                                         : "the agent cannot run";
+    common::log_error(what, {{"error", error.what()}});
     return 1;
   }
 }

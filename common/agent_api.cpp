@@ -90,12 +90,19 @@ std::string_view to_string(AgentPhase phase) {
 }
 
 void to_json(nlohmann::json& json, const AgentStatus& value) {
-  json = {{"phase", to_string(value.phase)},  {"message", value.message},
-          {"generation", value.generation},   {"pod_index", value.pod_index},
-          {"leader", value.leader},           {"load_progress", value.load_progress},
-          {"in_flight", value.in_flight},     {"running", value.running},
-          {"waiting", value.waiting},         {"kv_usage", value.kv_usage},
-          {"state_usage", value.state_usage}, {"placement_number", value.placement_number}};
+  json = {{"phase", to_string(value.phase)},
+          {"message", value.message},
+          {"generation", value.generation},
+          {"pod_index", value.pod_index},
+          {"leader", value.leader},
+          {"load_progress", value.load_progress},
+          {"accepting", value.accepting},
+          {"in_flight", value.in_flight},
+          {"running", value.running},
+          {"waiting", value.waiting},
+          {"kv_usage", value.kv_usage},
+          {"state_usage", value.state_usage},
+          {"placement_number", value.placement_number}};
   if (value.load) json["load"] = *value.load;
 }
 
@@ -110,6 +117,7 @@ void from_json(const nlohmann::json& json, AgentStatus& value) {
       .read("pod_index", read.pod_index, 0)
       .read("leader", read.leader)
       .read("load_progress", read.load_progress)
+      .read("accepting", read.accepting)
       .read("in_flight", read.in_flight, 0)
       .read("running", read.running, 0)
       .read("waiting", read.waiting, 0)

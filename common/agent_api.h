@@ -8,7 +8,8 @@
 //   GET  /admin/v1/status             AgentStatus
 //   PUT  /admin/v1/group              GroupMembership; idempotent per generation,
 //                                     a higher generation restarts the group's engine
-//   POST /admin/v1/drain              not ready, and soon no new requests; idempotent; returns AgentStatus
+//   POST /admin/v1/drain              not ready, and no new requests once none come any more; idempotent; returns
+//                                     AgentStatus
 //   GET  /admin/v1/experts/load       ExpertLoadReport (leader; every rank routes every token, so its counts are all)
 //   GET  /admin/v1/experts/placement  ExpertPlacementMessage (leader)
 //   PUT  /admin/v1/experts/placement  ExpertPlacementMessage (leader); starts the move and answers with the placement
@@ -43,6 +44,7 @@ struct AgentStatus {
   std::int32_t pod_index = 0;
   bool leader = false;
   double load_progress = 0.0;  // 0..1
+  bool accepting = false;      // takes new requests (leader); true for a while after a drain: some come late
   std::int64_t in_flight = 0;  // requests accepted and not finished (leader)
   std::int64_t running = 0;
   std::int64_t waiting = 0;

@@ -21,11 +21,12 @@ DrainPlan plan_drain(const GroupView& group, std::chrono::seconds limit, TimePoi
   if (!leader->containers_ready && (!leader->evidence || !is_fresh(*leader->evidence))) {
     return erase("its leader does not answer and is not ready");
   }
-  if (since < kRouterDelay) return {DrainStep::kSettle, "routers are being told", std::min(left, kRouterDelay - since)};
+  if (group.routable()) return {DrainStep::kUnroute, "it is still in traffic", left};
   if (leader->evidence && is_fresh(*leader->evidence)) {
     const common::AgentStatus& status = leader->evidence->status;
     if (status.phase == common::AgentPhase::kFailed) return erase("its engine has failed");
-    if (status.phase == common::AgentPhase::kDraining && status.in_flight == 0) return erase("it is empty");
+    if (status.phase == common::AgentPhase::kDraining && status.in_flight == 0 && !status.accepting)
+      return erase("it is empty");
   }
   return {DrainStep::kDrain, "requests are running", left};
 }

@@ -9,13 +9,10 @@
 
 namespace millrace::controller {
 
-// Between closing the gate and telling the agent: routers need this long to hear of it.
-inline constexpr std::chrono::milliseconds kRouterDelay{2'000};
-
 enum class DrainStep {
-  kSettle,  // unrouted; wait until routers know
-  kDrain,   // no new requests; wait for those that run
-  kDelete,  // nothing is left to wait for, or the limit has passed
+  kUnroute,  // routers have not been told yet
+  kDrain,    // wait until routers send no more requests (the agent sees that), and for those that run
+  kDelete,   // nothing is left to wait for, or the limit has passed
 };
 
 struct DrainPlan {

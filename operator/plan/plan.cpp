@@ -128,7 +128,6 @@ class Builder {
     for (const PodView& pod : group->pods) {
       if (!pod.terminating()) plan_.retire.push_back({pod.name, group->name, retirement.reason});
     }
-    wait_at_most(kRouterDelay);
   }
 
   void create(const NewGroup& group) {
@@ -147,7 +146,7 @@ class Builder {
     }
     const DrainPlan step = plan_drain(group, seconds(spec_.drain_timeout_seconds), now_);
     wait_at_most(step.look_again);
-    if (step.step == DrainStep::kSettle) return;
+    if (step.step == DrainStep::kUnroute) return;
     plan_.draining.push_back(group.name);
     if (step.step == DrainStep::kDrain) return;
     for (const PodView& pod : group.pods) {

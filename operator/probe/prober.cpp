@@ -23,7 +23,8 @@ bool matters(const AgentStatus& before, const AgentStatus& after) {
   const auto tenths = [](const AgentStatus& status) { return static_cast<int>(status.load_progress * 10); };
   return before.phase != after.phase || before.message != after.message || before.generation != after.generation ||
          tenths(before) != tenths(after) ||
-         (after.phase == AgentPhase::kDraining && before.in_flight != after.in_flight);
+         (after.phase == AgentPhase::kDraining &&
+          (before.in_flight != after.in_flight || before.accepting != after.accepting));
 }
 
 }  // namespace

@@ -119,6 +119,7 @@ class PodBuilder {
                       {"startupProbe", probe("/livez", 1, 120)},
                       {"livenessProbe", probe("/livez", 10, 6)},
                       {"readinessProbe", probe("/readyz", 1, 2)},
+                      {"lifecycle", {{"preStop", {{"exec", {{"command", drain_command()}}}}}}},
                       {"volumeMounts", mounts()}};
     put(container, "imagePullPolicy", template_.image_pull_policy);
     return container;
@@ -132,22 +133,33 @@ class PodBuilder {
                  "--admin-token-file",
                  std::string(kAdminPath) + "/" + kTokenKey,
                  "--pod-index",
-                 std::to_string(wanted_.pod_index),
-                 "--bind",
-                 "$(POD_IP)"};
+                 std::to_string(wanted_.pod_index)};
     if (spec_.endpoint.api_key) {
       args.push_back("--api-key-file");
       args.push_back(std::string(kApiKeyPath) + "/key");
     }
-    if (spec_.tls) {
-      args.push_back("--tls-cert-file");
-      args.push_back(std::string(kTlsPath) + "/" + kTlsCertificateKey);
-      args.push_back("--tls-key-file");
-      args.push_back(std::string(kTlsPath) + "/" + kTlsPrivateKeyKey);
-    }
+    add_tls(args);
     return args;
   }
 
+  void add_tls(Json& args) const {
+    if (!spec_.tls) return;
+    args.push_back("--tls-cert-file");
+    args.push_back(std::string(kTlsPath) + "/" + kTlsCertificateKey);
+    args.push_back("--tls-key-file");
+    args.push_back(std::string(kTlsPath) + "/" + kTlsPrivateKeyKey);
+  }
+
+  // Before SIGTERM: whoever deletes the pod, routers go on sending requests for a moment.
+  Json drain_command() const {
+    Json command = {"millrace-agent",     "--drain",
+                    "--config",           std::string(kConfigPath) + "/" + kAgentConfigFile,
+                    "--admin-token-file", std::string(kAdminPath) + "/" + kTokenKey};
+    add_tls(command);
+    return command;
+  }
+
+  // POD_IP is what the agent listens on, and where the hook finds it.
   Json env() const {
     Json env = Json::array({{{"name", "POD_IP"}, {"valueFrom", {{"fieldRef", {{"fieldPath", "status.podIP"}}}}}}});
     for (const Json& variable : template_.env) env.push_back(variable);

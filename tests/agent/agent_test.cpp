@@ -8,6 +8,7 @@
 #include <boost/asio/write.hpp>
 #include <future>
 
+#include "agent/drain_hook.h"
 #include "common/error.h"
 #include "common/http_client.h"
 #include "tests/agent/api_fixture.h"
@@ -86,7 +87,7 @@ struct AgentFixture {
 
 AgentOptions taking_late(std::chrono::milliseconds late) {
   AgentOptions options;
-  options.late_requests = late;
+  options.late_requests = {late, late};
   return options;
 }
 
@@ -201,6 +202,49 @@ TEST(Agent, ADrainTakesWhatRoutersStillSend) {
   const auto late = http_call(f.chat());
   EXPECT_EQ(late.status, 200);
   EXPECT_EQ(common::find_header(late.headers, "Connection"), "close") << "the next one shall go elsewhere";
+}
+
+// The options with which a hook in the pod of `agent` finds it.
+AgentOptions beside(const Agent& agent) {
+  AgentOptions options;
+  options.bind = "127.0.0.1";
+  options.config.admin_port = agent.admin_port();
+  options.admin_token = "admin";
+  return options;
+}
+
+TEST(Agent, IsDrainedByAHookThatWaitsUntilItTakesNoMore) {
+  AgentFixture f(says("x"), 4, 4, taking_late(std::chrono::milliseconds(50)));
+  EXPECT_EQ(f.status()["accepting"], true);
+  drain_and_wait(beside(*f.agent), kPatience);
+  EXPECT_EQ(f.status()["phase"], "Draining");
+  EXPECT_EQ(f.status()["accepting"], false);
+  EXPECT_EQ(http_call(f.chat()).status, 503);
+  drain_and_wait(beside(*f.agent), std::chrono::milliseconds(0));  // nothing is left to wait for
+}
+
+TEST(Agent, IsDrainedByAHookOverTls) {
+  const test::CertificateAuthority authority;
+  test::MountedSecret secret(authority.issue("chat.prod.svc"));
+  AgentOptions options = taking_late(std::chrono::milliseconds(0));
+  options.tls = common::TlsServerFiles{secret.file("tls.crt"), secret.file("tls.key"), std::chrono::milliseconds(0)};
+  AgentFixture f(says("x"), 4, 4, options,
+                 common::make_tls_client({.ca_pem = authority.pem(), .server_name = "chat.prod.svc"}));
+  AgentOptions hook = beside(*f.agent);
+  EXPECT_THROW(drain_and_wait(hook, kPatience), common::Error) << "plain HTTP";
+  hook.tls = options.tls;
+  drain_and_wait(hook, kPatience);
+  EXPECT_EQ(f.status()["phase"], "Draining");
+}
+
+TEST(Agent, AHookThatIsRefusedOrWaitsInVainSaysSo) {
+  AgentFixture f(says("x"), 4, 4, taking_late(kPatience));
+  AgentOptions hook = beside(*f.agent);
+  hook.admin_token = "wrong";
+  EXPECT_THAT([&] { drain_and_wait(hook, kPatience); },
+              testing::ThrowsMessage<common::Error>(testing::HasSubstr("/admin/v1/drain answered 401")));
+  EXPECT_THAT([&] { drain_and_wait(beside(*f.agent), std::chrono::milliseconds(1)); },
+              testing::ThrowsMessage<common::Error>(testing::HasSubstr("still takes requests")));
 }
 
 TEST(Agent, DrainFinishesWhatRunsAndRefusesTheRest) {

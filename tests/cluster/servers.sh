@@ -74,11 +74,15 @@ alive() {
 
 # wait_for NAME URL CURL-ARGUMENTS...
 wait_for() {
-  local name=$1 url=$2 end=$((SECONDS + deadline))
+  local name=$1 url=$2 end=$((SECONDS + deadline)) gone=0 code
   shift 2
-  until [[ $(curl -s --max-time 5 -o /dev/null -w '%{http_code}' "$@" "$url") == 200 ]]; do
-    alive "$name" >/dev/null || return 1
-    ((SECONDS < end)) || return 1
+  until code=$(curl -s --max-time 5 -o /dev/null -w '%{http_code}' "$@" "$url") && [[ $code == 200 ]]; do
+    # A process that is busy may show no command line for a moment.
+    if alive "$name" >/dev/null; then gone=0; else gone=$((gone + 1)); fi
+    if ((gone == 5 || SECONDS >= end)); then
+      echo "$name: $url says '$code'; $gone looks in a row did not find its process" >&2
+      return 1
+    fi
     sleep 0.1
   done
 }

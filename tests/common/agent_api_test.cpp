@@ -39,6 +39,7 @@ TEST(AgentApi, StatusSurvivesARoundTrip) {
   status.phase = AgentPhase::kDraining;
   status.message = "m";
   status.generation = 7;
+  status.accepting = true;
   status.in_flight = 3;
   status.kv_usage = 0.25;
   EXPECT_EQ(json(json(status).get<AgentStatus>()), json(status));

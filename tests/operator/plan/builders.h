@@ -77,6 +77,12 @@ class GroupBuilder {
     }
     return serving();
   }
+  // Served once, and is out of traffic.
+  GroupBuilder& unrouted() {
+    routed();
+    for (PodView& pod : group_.pods) pod.gate = false;
+    return *this;
+  }
   GroupBuilder& agents(common::AgentPhase phase, std::int64_t in_flight = 0) {
     for (PodView& pod : group_.pods) pod.evidence = evidence(phase, in_flight);
     return *this;

@@ -18,27 +18,39 @@ DrainStep step_of(const GroupBuilder& group, seconds limit = kLimit) {
   return plan_drain(group.build(), limit, kNow).step;
 }
 
-TEST(Drain, WaitsForRoutersBeforeItTellsTheAgent) {
-  const DrainPlan plan = plan_drain(GroupBuilder().routed().retiring(seconds(1)).build(), kLimit, kNow);
-  EXPECT_EQ(plan.step, DrainStep::kSettle);
-  EXPECT_EQ(plan.look_again, std::chrono::milliseconds(1000));
+TEST(Drain, TellsRoutersBeforeItTellsTheAgent) {
+  GroupBuilder group = GroupBuilder().routed().retiring(seconds(1));
+  EXPECT_EQ(step_of(group), DrainStep::kUnroute);
+  group.set([](GroupView& view) { view.pods[0].gate = false; });
+  EXPECT_EQ(step_of(group), DrainStep::kDrain);
 }
 
 TEST(Drain, WaitsWhileRequestsRun) {
-  EXPECT_EQ(step_of(GroupBuilder().routed().agents(AgentPhase::kDraining, 3).retiring(seconds(30))), DrainStep::kDrain);
+  EXPECT_EQ(step_of(GroupBuilder().unrouted().agents(AgentPhase::kDraining, 3).retiring(seconds(30))),
+            DrainStep::kDrain);
+}
+
+TEST(Drain, WaitsWhileSomeRequestsStillComeLate) {
+  GroupBuilder group = GroupBuilder().unrouted().agents(AgentPhase::kDraining, 0).retiring(seconds(3));
+  group.set([](GroupView& view) { view.pods[0].evidence->status.accepting = true; });
+  EXPECT_EQ(step_of(group), DrainStep::kDrain);
+  group.set([](GroupView& view) { view.pods[0].evidence->status.accepting = false; });
+  EXPECT_EQ(step_of(group), DrainStep::kDelete);
 }
 
 TEST(Drain, DoesNotTakeAnIdleAgentForADrainedOne) {
-  EXPECT_EQ(step_of(GroupBuilder().routed().agents(AgentPhase::kServing, 0).retiring(seconds(30))), DrainStep::kDrain);
+  EXPECT_EQ(step_of(GroupBuilder().unrouted().agents(AgentPhase::kServing, 0).retiring(seconds(30))),
+            DrainStep::kDrain);
 }
 
 TEST(Drain, DeletesAnEmptyGroup) {
-  EXPECT_EQ(step_of(GroupBuilder().routed().agents(AgentPhase::kDraining, 0).retiring(seconds(3))), DrainStep::kDelete);
+  EXPECT_EQ(step_of(GroupBuilder().unrouted().agents(AgentPhase::kDraining, 0).retiring(seconds(3))),
+            DrainStep::kDelete);
 }
 
 TEST(Drain, DeletesWhenTheLimitHasPassed) {
-  EXPECT_EQ(step_of(GroupBuilder().routed().agents(AgentPhase::kDraining, 3).retiring(kLimit)), DrainStep::kDelete);
-  EXPECT_EQ(step_of(GroupBuilder().routed().retiring(seconds(0)), seconds(0)), DrainStep::kDelete);
+  EXPECT_EQ(step_of(GroupBuilder().unrouted().agents(AgentPhase::kDraining, 3).retiring(kLimit)), DrainStep::kDelete);
+  EXPECT_EQ(step_of(GroupBuilder().unrouted().retiring(seconds(0)), seconds(0)), DrainStep::kDelete);
 }
 
 TEST(Drain, DeletesAGroupThatNeverServedAtOnce) {
@@ -46,7 +58,7 @@ TEST(Drain, DeletesAGroupThatNeverServedAtOnce) {
 }
 
 TEST(Drain, GoesOnWaitingForAnAgentItCannotReachWhileItsNodeCallsItReady) {
-  GroupBuilder group = GroupBuilder().routed().retiring(seconds(30));
+  GroupBuilder group = GroupBuilder().unrouted().retiring(seconds(30));
   group.set([](GroupView& view) { view.pods[0].evidence->age = std::chrono::minutes(1); });
   EXPECT_EQ(step_of(group), DrainStep::kDrain);
   group.set([](GroupView& view) { view.pods[0].containers_ready = false; });

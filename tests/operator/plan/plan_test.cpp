@@ -71,10 +71,13 @@ TEST(Plan, CompletesAMarkThatReachedOnlySomePods) {
 }
 
 TEST(Plan, TellsAgentsToDrainAndDeletesWhenTheyAreEmpty) {
-  const GroupBuilder busy = GroupBuilder().routed().agents(AgentPhase::kDraining, 1).retiring(seconds(10));
+  const GroupBuilder in_traffic = GroupBuilder().routed().retiring(seconds(10));
+  EXPECT_TRUE(plan_for(0, {in_traffic.build()}).draining.empty());
+  EXPECT_EQ(plan_for(0, {in_traffic.build()}).gates.size(), 1U);
+  const GroupBuilder busy = GroupBuilder().unrouted().agents(AgentPhase::kDraining, 1).retiring(seconds(10));
   EXPECT_EQ(plan_for(0, {busy.build()}).draining.size(), 1U);
   EXPECT_TRUE(plan_for(0, {busy.build()}).erase.empty());
-  const GroupBuilder empty = GroupBuilder().routed().agents(AgentPhase::kDraining, 0).retiring(seconds(10));
+  const GroupBuilder empty = GroupBuilder().unrouted().agents(AgentPhase::kDraining, 0).retiring(seconds(10));
   ASSERT_EQ(plan_for(0, {empty.build()}).erase.size(), 1U);
 }
 

@@ -69,8 +69,7 @@ TEST(Pod, StartsTheAgentWithItsFiles) {
   EXPECT_EQ(container.at("/command"), Json::array({"millrace-agent"}));
   const auto args = words(container.at("/args"));
   EXPECT_EQ(args, (std::vector<std::string>{"--config", "/etc/millrace/config/agent.json", "--model", "/model",
-                                            "--admin-token-file", "/etc/millrace/admin/token", "--pod-index", "1",
-                                            "--bind", "$(POD_IP)"}));
+                                            "--admin-token-file", "/etc/millrace/admin/token", "--pod-index", "1"}));
   EXPECT_EQ(named(container.at("/env"), "POD_IP")["valueFrom"]["fieldRef"]["fieldPath"], "status.podIP");
   EXPECT_EQ(named(pod.at("/spec/volumes"), "millrace-config")["configMap"]["name"], "chat-r1");
   EXPECT_EQ(named(pod.at("/spec/volumes"), "millrace-model")["hostPath"]["path"], "/models/tiny");
@@ -82,6 +81,13 @@ TEST(Pod, IsProbedOnTheAdminPort) {
   EXPECT_EQ(container.string_at("/readinessProbe/httpGet/path"), "/readyz");
   EXPECT_EQ(container.string_at("/readinessProbe/httpGet/port"), "admin");
   EXPECT_EQ(named(container.at("/ports"), "admin")["containerPort"], 8001);
+}
+
+TEST(Pod, DrainsBeforeItIsToldToEndWhoeverDeletesIt) {
+  const kube::Object container(build_pod(sample(), kWanted).at("/spec/containers/0"));
+  EXPECT_EQ(words(container.at("/lifecycle/preStop/exec/command")),
+            (std::vector<std::string>{"millrace-agent", "--drain", "--config", "/etc/millrace/config/agent.json",
+                                      "--admin-token-file", "/etc/millrace/admin/token"}));
 }
 
 TEST(Pod, GetsTimeToDrain) {
@@ -126,6 +132,8 @@ TEST(Pod, SpeaksTlsWithTheCertificateOfTheNamedSecret) {
   const kube::Object container(pod.at("/spec/containers/0"));
   EXPECT_EQ(named(container.at("/volumeMounts"), "millrace-tls")["readOnly"], true);
   EXPECT_THAT(words(container.at("/args")),
+              IsSupersetOf({"--tls-cert-file", "/etc/millrace/tls/tls.crt", "/etc/millrace/tls/tls.key"}));
+  EXPECT_THAT(words(container.at("/lifecycle/preStop/exec/command")),
               IsSupersetOf({"--tls-cert-file", "/etc/millrace/tls/tls.crt", "/etc/millrace/tls/tls.key"}));
   for (const char* probe : {"/startupProbe", "/livenessProbe", "/readinessProbe"}) {
     EXPECT_EQ(container.string_at(std::string(probe) + "/httpGet/scheme"), "HTTPS");
