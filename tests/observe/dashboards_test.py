@@ -91,8 +91,10 @@ def agents_of(parent):
     for task in pathlib.Path(f"/proc/{parent}/task").iterdir():
         for child in (task / "children").read_text().split():
             words = pathlib.Path(f"/proc/{child}/cmdline").read_bytes().decode().split("\0")
-            if "--bind" in words:
-                found.append(tuple(words[words.index(flag) + 1] for flag in ("--bind", "--admin-token-file", "--pod-index")))
+            variables = pathlib.Path(f"/proc/{child}/environ").read_bytes().decode().split("\0")
+            address = next((item.partition("=")[2] for item in variables if item.startswith("POD_IP=")), None)
+            if address:
+                found.append((address, *(words[words.index(flag) + 1] for flag in ("--admin-token-file", "--pod-index"))))
     return sorted(found)
 
 
