@@ -11,3 +11,7 @@ find_package(prometheus-cpp CONFIG REQUIRED)
 pkg_check_modules(YAMLCPP REQUIRED IMPORTED_TARGET yaml-cpp)
 pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)
 pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)
+# The operator's allocator, as an archive: images need nothing more. The sanitizers bring their own.
+if(NOT MILLRACE_SANITIZE)
+  find_library(MILLRACE_JEMALLOC libjemalloc_pic.a REQUIRED)
+endif()

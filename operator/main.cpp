@@ -1,5 +1,4 @@
 // millrace-operator: reconciles ModelDeployments of a Kubernetes cluster.
-#include <malloc.h>
 #include <sys/random.h>
 #include <unistd.h>
 
@@ -82,14 +81,12 @@ HttpResponse plain(int status, std::string text) {
   return {status, std::move(text), "text/plain; charset=utf-8"};
 }
 
-// Meanwhile, what a burst of work left behind goes back to the system: the allocator gives back by itself only what is
-// at the end of its heap, and much of what comes and goes lies between things that stay.
 void wait_for_signal() {
   sigset_t set;
   sigemptyset(&set);
   for (const int number : {SIGINT, SIGTERM, SIGUSR1}) sigaddset(&set, number);
-  const timespec period{30, 0};
-  while (sigtimedwait(&set, nullptr, &period) < 0) malloc_trim(0);
+  int number = 0;
+  sigwait(&set, &number);
 }
 
 void block_signals() {
@@ -108,7 +105,6 @@ int run(const Flags& flags) {
   const kube::ClusterConfig cluster = kube::find_cluster_config(flags.kubeconfig);
   block_signals();
   common::raise_descriptor_limit();  // one connection is kept to each agent
-  mallopt(M_ARENA_MAX, 2);           // an arena for each of many threads would keep what one of them once needed
 
   OperatorMetrics metrics(flags.workers, MILLRACE_VERSION);
   std::stop_source shutdown;  // ends what is in flight; a server that hangs holds nothing up

@@ -5,7 +5,7 @@ set -euo pipefail
 
 build=(build-essential cmake ninja-build pkg-config ccache mold git ca-certificates
   libboost-dev libboost-system-dev libcpprest-dev prometheus-cpp-dev libyaml-cpp-dev nlohmann-json3-dev libspdlog-dev
-  libcli11-dev libpcre2-dev libutf8proc-dev libssl-dev zlib1g-dev curl)
+  libcli11-dev libjemalloc-dev libpcre2-dev libutf8proc-dev libssl-dev zlib1g-dev curl)
 run=(libboost-system1.74.0 libcpprest2.10 libprometheus-cpp-core1.0 libyaml-cpp0.7 libspdlog1.10 libpcre2-8-0 libutf8proc2 libssl3 ca-certificates)
 test=(libgtest-dev libgmock-dev libbenchmark-dev python3 python3-venv python3-jinja2 python3-yaml openssl clang-14 libclang-rt-14-dev lld-14 llvm-14)
 check=(clang-format-14 clang-tidy-14 shellcheck)

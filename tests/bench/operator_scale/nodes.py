@@ -24,15 +24,17 @@ def verdict(kind, status):
 
 
 class Nodes:
-    def __init__(self, api, count, threads):
+    def __init__(self, api, subject, count, threads):
         self.api = api
-        self.agents = Agents()
+        self.subject = subject
+        self.agents = Agents() if subject.has_agents else None
         self.pool = concurrent.futures.ThreadPoolExecutor(threads)
         self.lock = threading.Lock()
         self.pods = {}  # uid -> what the kubelet knows
-        self.created = {}  # (namespace, deployment) -> times at which its pods appeared
+        self.created = {}  # (namespace, owner) -> times at which its pods appeared
         self.by_zone = {zone: [] for zone in ZONES}
         self.turn = 0
+        self.addresses = 0
         self.failures = 0
         list(self.pool.map(self.make_node, range(count)))
         threading.Thread(target=self.run, daemon=True).start()
@@ -64,7 +66,7 @@ class Nodes:
             known = self.pods.get(uid)
             if known is None:
                 known = self.pods[uid] = {"pod": pod, "busy": False, "ip": None, "written": None}
-                key = (metadata["namespace"], metadata["labels"].get("millrace.dev/deployment"))
+                key = (metadata["namespace"], metadata["labels"].get(self.subject.owner_label))
                 self.created.setdefault(key, []).append(time.monotonic())
             known["pod"] = pod
         self.wake(uid)
@@ -118,12 +120,13 @@ class Nodes:
     def report(self, uid, known, pod, path):
         if known["ip"] is None:
             with self.lock:
-                number = len(self.agents.by_ip) + 1
-                known["ip"] = f"127.77.{number // 250}.{1 + number % 250}"
+                self.addresses += 1
+                known["ip"] = f"127.77.{self.addresses // 250}.{1 + self.addresses % 250}"
+            if self.agents:
                 index = int(pod["metadata"]["labels"].get("millrace.dev/pod-index", "0"))
                 known["agent"] = self.agents.start(known["ip"], index, lambda: self.wake(uid))
-        serving = known["agent"].status["phase"] in ("Serving", "Draining")
-        ready = serving and condition(pod, GATE)
+        serving = not self.agents or known["agent"].status["phase"] in ("Serving", "Draining")
+        ready = serving and (not pod["spec"].get("readinessGates") or condition(pod, GATE))
         status = {"phase": "Running", "podIP": known["ip"], "podIPs": [{"ip": known["ip"]}], "conditions": [
             verdict("Initialized", True), verdict("ContainersReady", serving), verdict("Ready", ready)]}
         if known["written"] != status:

@@ -2,78 +2,33 @@
 """How the operator does with many deployments: a real kube-apiserver with etcd (tests/cluster/control_plane.sh), the
 operator's program, and nodes, kubelets and agents that this one process plays.
 
-    operator_scale.py --operator build/release/operator/millrace-operator --deployments 1000
+    operator_scale.py --operator build/release/bin/millrace-operator --deployments 1000
+                      [--kuberay ray-operator --kuberay-crds FOLDER]
 
-Prints one table: objects per second to their pods and to Ready, reconcile times, API calls, and what the operator
-costs at rest. The API server, etcd, the played part and the operator share the machine. Exit 3: no control plane.
+Prints a table: objects per second to their pods and to Ready, reconcile times, API calls, and what the operator
+costs at rest; with --kuberay (its program and CRDs, of a version of your choice) a second one for KubeRay's operator
+over the same number of RayClusters of as many pods, on a control plane of its own. The API server, etcd, the played
+part and the operator share the machine. Exit 3: no control plane.
 """
 
 import argparse
+import collections
 import concurrent.futures
 import json
 import os
 import pathlib
-import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-import urllib.request
 
 from api import Api, ApiError
 from nodes import Nodes
+from subjects import PODS_EACH, ROOT, KubeRay, Millrace, Process
 
-ROOT = pathlib.Path(__file__).resolve().parents[3]
 CONTROL_PLANE = ROOT / "tests" / "cluster" / "control_plane.sh"
-GROUP = "/apis/millrace.dev/v1alpha1"
-PODS_EACH = 4  # two groups of two pods
 USER = "operator"
-
-
-def deployment(name):
-    return {
-        "apiVersion": "millrace.dev/v1alpha1", "kind": "ModelDeployment", "metadata": {"name": name},
-        "spec": {
-            "replicas": 2, "model": {"name": "m", "source": "file:///models/m"},
-            "parallelism": {"tensor": 2}, "devices": {"resource": "cpu", "perPod": 1},
-            "resources": {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "1Gi"}}}}
-
-
-class Operator:
-    def __init__(self, program, folder, workers):
-        self.metrics_port, health_port = free_port(), free_port()
-        self.log = open(pathlib.Path(folder) / "operator.log", "w")
-        self.process = subprocess.Popen(
-            [program, "--kubeconfig", f"{folder}/{USER}.kubeconfig", "--leader-election-namespace=default",
-             f"--metrics-address=127.0.0.1:{self.metrics_port}", f"--health-address=127.0.0.1:{health_port}",
-             "--agent-image=example.test/agent:1", "--log-level=warn", f"--workers={workers}"],
-            stdout=self.log, stderr=self.log)
-
-    def metrics(self):
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=10) as answer:
-            lines = answer.read().decode().splitlines()
-        return {line.rsplit(" ", 1)[0]: float(line.rsplit(" ", 1)[1]) for line in lines if not line.startswith("#")}
-
-    def cpu_seconds(self):
-        fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-    def memory_mib(self, what):
-        for line in pathlib.Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
-            if line.startswith(what + ":"):
-                return int(line.split()[1]) / 1024
-        return 0.0
-
-    def stop(self):
-        self.process.terminate()
-        self.process.wait(timeout=20)
-
-
-def free_port():
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        return held.getsockname()[1]
 
 
 def total(metrics, name):
@@ -111,24 +66,24 @@ def operator_writes(folder, start):
             if resource == "leases":
                 lease += 1
             else:
-                others.append(f"{event['verb']} {resource}/{event['objectRef'].get('subresource', '')}")
+                subresource = event["objectRef"].get("subresource")
+                others.append(f"{event['verb']} {resource}" + (f"/{subresource}" if subresource else ""))
     return lease, others
 
 
 class Watchers:
-    """When each deployment became Ready."""
+    """When each object became ready."""
 
-    def __init__(self, api):
+    def __init__(self, api, subject):
         self.ready = {}
         self.api = api
+        self.subject = subject
         threading.Thread(target=self.run, daemon=True).start()
 
     def run(self):
-        for _, item in self.api.watch(f"{GROUP}/modeldeployments"):
-            key = (item["metadata"]["namespace"], item["metadata"]["name"])
-            for condition in item.get("status", {}).get("conditions", []):
-                if condition["type"] == "Ready" and condition["status"] == "True":
-                    self.ready.setdefault(key, time.monotonic())
+        for _, item in self.api.watch(self.subject.collection.format("")):
+            if self.subject.is_ready(item):
+                self.ready.setdefault((item["metadata"]["namespace"], item["metadata"]["name"]), time.monotonic())
 
 
 def serves(api, path):
@@ -148,26 +103,26 @@ def wait(what, holds, limit, operator=None):
         time.sleep(0.1)
 
 
-def measure(args, folder):
+def measure(args, subject, folder):
     subprocess.run([CONTROL_PLANE, "user", folder, USER, "system:masters"], check=True)
     kubectl = subprocess.check_output([ROOT / "scripts" / "cluster-tools.sh", "--find", "kubectl"], text=True).strip()
-    subprocess.run([kubectl, "--kubeconfig", f"{folder}/admin.kubeconfig", "apply", "-f", ROOT / "crds"], check=True,
+    subprocess.run([kubectl, "--kubeconfig", f"{folder}/admin.kubeconfig", "create", "-f", subject.crds], check=True,
                    stdout=subprocess.DEVNULL)
     api = Api(folder)
-    wait("ModelDeployments are served", lambda: serves(api, f"{GROUP}/modeldeployments"), 60)
-    nodes = Nodes(api, args.nodes, args.threads)
+    wait("its objects are served", lambda: serves(api, subject.collection.format("")), 60)
+    nodes = Nodes(api, subject, args.nodes, args.threads)
     namespaces = [f"scale-{i}" for i in range(10)]
     for name in namespaces:
         api.call("POST", "/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-    watchers = Watchers(api)
-    operator = Operator(args.operator, folder, args.workers)
+    watchers = Watchers(api, subject)
+    operator = Process(subject, folder, USER)
     try:
         empty = operator_at_start(operator)
         keys = [(namespaces[i % 10], f"model-{i}") for i in range(args.deployments)]
         begin = time.monotonic()
         with concurrent.futures.ThreadPoolExecutor(4) as pool:
-            list(pool.map(lambda key: api.call("POST", f"{GROUP}/namespaces/{key[0]}/modeldeployments",
-                                               deployment(key[1])), keys))
+            list(pool.map(lambda key: api.call("POST", subject.collection.format(f"namespaces/{key[0]}/"),
+                                               subject.object(key[1])), keys))
         created = time.monotonic() - begin
         has_pods = lambda: all(len(nodes.created.get(key, ())) >= PODS_EACH for key in keys)
         wait("pods", has_pods, args.limit, operator)
@@ -176,7 +131,8 @@ def measure(args, folder):
         to_ready = max(watchers.ready.values()) - begin
         metrics = operator.metrics()
         busy_cpu = operator.cpu_seconds()
-        print(f"deployments                     {len(keys)} on {args.nodes} nodes, {PODS_EACH} pods each")
+        print(f"\n{subject.title}")
+        print(f"objects                         {len(keys)} on {args.nodes} nodes, {PODS_EACH} pods each")
         print(f"created by the user in          {created:.1f} s")
         print(f"to their pods                   {len(keys) / to_pods:.1f} objects/s ({to_pods:.1f} s)")
         print(f"to Ready                        {len(keys) / to_ready:.1f} objects/s ({to_ready:.1f} s)")
@@ -185,11 +141,15 @@ def measure(args, folder):
             print(f"reconcile p{share * 100:<2.0f}                   {value * 1000:.1f} ms")
         print(f"reconciles                      {total(metrics, 'controller_runtime_reconcile_total') / len(keys):.1f} for each object")
         print(f"API calls                       {total(metrics, 'rest_client_requests_total') / len(keys):.1f} for each object")
+        _, writes = operator_writes(folder, 0)
+        for what, count in collections.Counter(writes).most_common():
+            if count >= len(keys) / 10:
+                print(f"  {what:<40} {count / len(keys):.1f}")
         print(f"operator's processor time       {busy_cpu / len(keys) * 1000:.0f} ms for each object")
         print(f"memory before the first object  {empty:.1f} MiB", flush=True)
         rest(args, folder, operator, nodes, "at rest")
         operator.stop()
-        operator = Operator(args.operator, folder, args.workers)
+        operator = Process(subject, folder, USER)
         operator_at_start(operator)
         rest(args, folder, operator, nodes, "at rest after a restart")
     finally:
@@ -202,7 +162,7 @@ def measure(args, folder):
 def operator_at_start(operator):
     def answers():
         try:
-            return "leader_election_master_status" in str(operator.metrics())
+            return total(operator.metrics(), "leader_election_master_status") == 1
         except OSError:
             return False
     wait("the operator's start", answers, 60, operator)
@@ -212,7 +172,9 @@ def operator_at_start(operator):
 def rest(args, folder, operator, nodes, when):
     time.sleep(args.settle)
     audit = os.path.getsize(pathlib.Path(folder) / "audit.log")
-    cpu, asked, accepted, begin = operator.cpu_seconds(), nodes.agents.asked(), nodes.agents.accepted, time.monotonic()
+    agents = nodes.agents
+    cpu, begin = operator.cpu_seconds(), time.monotonic()
+    asked, accepted = (agents.asked(), agents.accepted) if agents else (0, 0)
     reconciles = total(operator.metrics(), "controller_runtime_reconcile_total")
     time.sleep(args.rest)
     seconds = time.monotonic() - begin
@@ -220,8 +182,9 @@ def rest(args, folder, operator, nodes, when):
     print(f"{when}, over {seconds:.0f} s:")
     print(f"  resident memory               {operator.memory_mib('VmRSS'):.1f} MiB (most {operator.memory_mib('VmHWM'):.1f})")
     print(f"  of one core                   {(operator.cpu_seconds() - cpu) / seconds * 100:.1f} %")
-    print(f"  agents asked                  {(nodes.agents.asked() - asked) / seconds:.0f} times a second, "
-          f"{(nodes.agents.accepted - accepted) / seconds:.0f} new connections")
+    if agents:
+        print(f"  agents asked                  {(agents.asked() - asked) / seconds:.0f} times a second, "
+              f"{(agents.accepted - accepted) / seconds:.0f} new connections")
     reconciled = total(operator.metrics(), "controller_runtime_reconcile_total") - reconciles
     print(f"  reconciles                    {reconciled * 60 / seconds:.0f} a minute")
     print(f"  writes                        {len(others) * 60 / seconds:.0f} a minute, and {lease * 60 / seconds:.0f} of its lease")
@@ -239,15 +202,23 @@ def main():
     parser.add_argument("--settle", type=float, default=40, help="seconds between Ready and the measurement at rest")
     parser.add_argument("--rest", type=float, default=60, help="seconds of the measurement at rest")
     parser.add_argument("--limit", type=float, default=900, help="seconds after which it is given up")
+    parser.add_argument("--kuberay", help="the program of KubeRay's operator, to be measured as well")
+    parser.add_argument("--kuberay-crds", help="the folder with its CRDs")
     args = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        started = subprocess.run([CONTROL_PLANE, "start", folder, "--owner", str(os.getpid())], check=False)
-        if started.returncode != 0:
-            sys.exit(started.returncode)
-        try:
-            measure(args, folder)
-        finally:
-            subprocess.run([CONTROL_PLANE, "stop", folder], check=False)
+    subjects = [Millrace(args.operator, args.workers)]
+    if args.kuberay:
+        if not args.kuberay_crds:
+            parser.error("--kuberay needs --kuberay-crds")
+        subjects.append(KubeRay(args.kuberay, args.kuberay_crds, args.workers))
+    for subject in subjects:
+        with tempfile.TemporaryDirectory() as folder:
+            started = subprocess.run([CONTROL_PLANE, "start", folder, "--owner", str(os.getpid())], check=False)
+            if started.returncode != 0:
+                sys.exit(started.returncode)
+            try:
+                measure(args, subject, folder)
+            finally:
+                subprocess.run([CONTROL_PLANE, "stop", folder], check=False)
 
 
 if __name__ == "__main__":
