@@ -160,12 +160,13 @@ common::AgentStatus AdminApi::status() const {
     status.kv_usage = share(stats.kv_blocks_used, engine.info().kv_blocks);
     status.state_usage = share(stats.state_slots_used, engine.info().state_slots);
     if (engine.info().num_experts > 0) status.placement_number = engine.expert_placement().number;
-    common::AgentLoad& load = status.load.emplace();
-    load.queue = stats.waiting;
-    load.running = stats.running;
-    load.kv_usage = status.kv_usage;
-    load.state_usage = status.state_usage;
-    services_.metrics.load().read(load);
+    const auto load = std::make_shared<common::AgentLoad>();
+    load->queue = stats.waiting;
+    load->running = stats.running;
+    load->kv_usage = status.kv_usage;
+    load->state_usage = status.state_usage;
+    services_.metrics.load().read(*load);
+    status.load = load;
   });
   return status;
 }

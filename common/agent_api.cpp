@@ -51,13 +51,13 @@ GroupPeer read_peer(const nlohmann::json& json, std::size_t index) {
 }
 
 // Load only guides the autoscaler, which knows what to do without it; it must not hide how the agent is.
-std::optional<AgentLoad> read_load(const nlohmann::json& status) {
+std::shared_ptr<const AgentLoad> read_load(const nlohmann::json& status) {
   const auto load = status.find("load");
-  if (load == status.end()) return std::nullopt;
+  if (load == status.end()) return nullptr;
   try {
-    return load->get<AgentLoad>();
+    return std::make_shared<const AgentLoad>(load->get<AgentLoad>());
   } catch (const Error&) {
-    return std::nullopt;
+    return nullptr;
   }
 }
 

@@ -18,8 +18,8 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <nlohmann/json_fwd.hpp>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -51,7 +51,8 @@ struct AgentStatus {
   double kv_usage = 0.0;     // 0..1
   double state_usage = 0.0;  // 0..1
   std::int64_t placement_number = 0;
-  std::optional<AgentLoad> load;  // of a leader whose engine runs; absent from earlier versions
+  // Of a leader whose engine runs; else null, as from earlier versions. Apart, for it is the larger part of a status.
+  std::shared_ptr<const AgentLoad> load;
 };
 
 struct GroupPeer {

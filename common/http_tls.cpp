@@ -20,6 +20,7 @@ using boost::system::error_code;
 std::shared_ptr<TlsContext> new_context(TlsContext::method method) {
   auto context = std::make_shared<TlsContext>(method);
   SSL_CTX_set_min_proto_version(context->native_handle(), TLS1_2_VERSION);
+  SSL_CTX_set_mode(context->native_handle(), SSL_MODE_RELEASE_BUFFERS);  // connections are idle most of the time
   return context;
 }
 

@@ -221,6 +221,7 @@ class CpprestTransport final : public Transport {
                                      credentials = credentials_,
                                      trouble = trouble_](boost::asio::ssl::context& context) {
       trouble->watch(context.native_handle());
+      SSL_CTX_set_mode(context.native_handle(), SSL_MODE_RELEASE_BUFFERS);  // connections are idle most of the time
       try {
         if (!insecure && !ca.empty()) trust_only(context.native_handle(), ca);
         present(context, credentials->certificate());

@@ -27,6 +27,7 @@ struct PodView {
   std::optional<TimePoint> gone_by;  // set: being deleted, and the node should have finished at this time
   bool containers_ready = false;
   bool ready = false;        // containers and gates, as its node has acknowledged them: what puts it into endpoints
+  bool gated = true;         // it is Ready only with its gate open: the leader of a group, where requests arrive
   std::optional<bool> gate;  // condition millrace.dev/routable; empty: never written, so never routed
   TimePoint gate_since;
   std::optional<TimePoint> retiring_since;

@@ -161,7 +161,7 @@ class Builder {
     const bool open = wanted == Gate::kOpen;
     for (const PodView& pod : group.pods) {
       // A gate that was never opened counts as closed; writing it would say that the group once served.
-      if (pod.terminating() || pod.gate.value_or(false) == open) continue;
+      if (!pod.gated || pod.terminating() || pod.gate.value_or(false) == open) continue;
       plan_.gates.push_back({pod.name, open, open ? "Serving" : avoid ? "ZoneInDoubt" : "NotServing"});
     }
   }

@@ -66,6 +66,8 @@ struct Plan {
   void wait_at_most(std::chrono::milliseconds time) {  // 0: no limit
     if (time.count() > 0 && (look_again.count() == 0 || time < look_again)) look_again = time;
   }
+  // Pods change, which the cluster will tell.
+  bool acts() const { return moves_groups() || !gates.empty(); }
   // Something happens to whole groups: worth a look at the cluster itself before it is done.
   bool moves_groups() const { return !retire.empty() || !create.empty() || !erase.empty(); }
 };

@@ -69,7 +69,7 @@ AutoscaleSignals Autoscaler::signals_of(const Entry& entry, TimePoint now) const
     }
     const auto evidence = options_.evidence(member.leader_uid);
     if (evidence && evidence->answered) {
-      signal.load = evidence->status.load;
+      if (evidence->status.load) signal.load = *evidence->status.load;
       signal.age = evidence->since_answer;
     }
     signals.groups.push_back(std::move(signal));

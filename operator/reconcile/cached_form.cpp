@@ -46,7 +46,7 @@ void trim_pod(kube::Object& pod) {
   keep_only(metadata, {"name", "namespace", "uid", "resourceVersion", "creationTimestamp", "deletionTimestamp",
                        "labels", "annotations", "ownerReferences"});
   keep_own(member(metadata, "annotations"));
-  keep_only(member(object, "spec"), {"nodeName"});
+  keep_only(member(object, "spec"), {"nodeName", "readinessGates"});
   Json& status = member(object, "status");
   keep_only(status, {"phase", "podIP", "conditions", "containerStatuses"});
   for_each_item(member(status, "conditions"), [](Json& condition) {

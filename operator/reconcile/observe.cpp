@@ -89,6 +89,7 @@ PodView pod_view(const kube::Object& pod, const EvidenceSource& evidence) {
   if (const auto since = pod.annotation(kRetiringAnnotation)) {
     view.retiring_since = kube::parse_timestamp(*since).value_or(TimePoint{});
   }
+  view.gated = entry_of(pod.at("/spec/readinessGates"), "conditionType", kRoutableGate).is_object();
   read_conditions(pod, view);
   read_trouble(pod, view);
   view.tls_secret = tls_secret_of_pod(pod);

@@ -6,11 +6,11 @@
 #include "common/log.h"
 #include "operator/api/labels.h"
 #include "operator/kube/timestamp.h"
-#include "operator/plan/cost.h"
 #include "operator/plan/revision.h"
 #include "operator/reconcile/api_key.h"
 #include "operator/reconcile/compare.h"
 #include "operator/reconcile/observe.h"
+#include "operator/reconcile/stale.h"
 #include "operator/resources/config_map.h"
 #include "operator/resources/disruption_budget.h"
 #include "operator/resources/pod.h"
@@ -24,14 +24,7 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kLookAgainSoon{200};
 constexpr milliseconds kLookForSecret{3'000};  // Secrets are not watched
-// Field managers: one for each concern, so that each owns exactly its fields.
-constexpr const char* kStatusManager = "millrace-operator/status";
 constexpr const char* kRoutingManager = "millrace-operator/routing";
-
-// The object moved on since it was observed; the next look will see it.
-bool is_stale(const common::Error& error) {
-  return error.code() == Code::kNotFound || error.code() == Code::kConflict || error.code() == Code::kAlreadyExists;
-}
 
 const PodView* find_pod(const Observed& observed, const std::string& name) {
   for (const GroupView& group : observed.groups) {
@@ -67,14 +60,6 @@ std::vector<std::int32_t> nodes_of_expert_ranks(const Spec& spec, const GroupVie
   return nodes;
 }
 
-CostRecord cost_of(const StatusInput& input, const Json& recorded, TimePoint now) {
-  std::optional<double> price;
-  if (input.spec.autoscaling) price = input.spec.autoscaling->cost_per_replica_hour;
-  const std::optional<CostRecord> before = read_cost(recorded);
-  if (!input.problems.empty() && before) price = before->price;  // what was refused says nothing
-  return next_cost(before, groups_that_cost(input.observed.groups), price, now);
-}
-
 }  // namespace
 
 Reconciler::Reconciler(kube::Client& client, const ClusterReader& cache, AgentProbe& probe, kube::EventRecorder* events,
@@ -87,7 +72,8 @@ Reconciler::Reconciler(kube::Client& client, const ClusterReader& cache, AgentPr
       options_(std::move(options)),
       rollouts_(client, options_.now, options_.examiner),
       tokens_(client, events, options_.now),
-      trust_(client) {}
+      trust_(client),
+      status_(client, events, options_.now) {}
 
 Result Reconciler::reconcile(const kube::ObjectKey& key) {
   kube::ObjectPtr object = cache_.get(kube::kModelDeployment, key);
@@ -102,7 +88,7 @@ Result Reconciler::reconcile(const kube::ObjectKey& key) {
   status.problems = parsed.problems;
   if (!parsed.ok()) {
     status.observed = observe(cache_, *object);
-    write_status(*object, status);
+    status_.write(*object, status, false);
     return {};
   }
   if (parsed.spec.image.empty()) parsed.spec.image = options_.agent_image;
@@ -125,7 +111,7 @@ Result Reconciler::reconcile(const kube::ObjectKey& key) {
   status.error = outcome.error;
   watch_load(key, status.autoscaling, outcome.observed);
   if (options_.experts != nullptr && parent.spec.experts) status.experts = options_.experts->status(key);
-  outcome.plan.wait_at_most(write_status(*object, status).again_after);
+  outcome.plan.wait_at_most(status_.write(*object, status, outcome.plan.acts()));
   if (!outcome.error.empty()) throw common::Error(Code::kUnavailable, outcome.error);
   if (outcome.stale) return {kLookAgainSoon};
   const milliseconds again = outcome.plan.look_again;
@@ -156,7 +142,7 @@ kube::ObjectPtr Reconciler::with_decision(const kube::ObjectPtr& object, const A
   if (autoscaling.is_null()) return object;
   Json status = object->at("/status").is_object() ? object->at("/status") : Json::object();
   status["autoscaling"] = autoscaling;
-  return store_status(*object, std::move(status));
+  return status_.store(*object, std::move(status));
 }
 
 void Reconciler::watch_load(const kube::ObjectKey& key, const std::optional<AutoscaleStatusInput>& autoscaling,
@@ -174,7 +160,7 @@ void Reconciler::watch_load(const kube::ObjectKey& key, const std::optional<Auto
 void Reconciler::forget(const kube::ObjectKey& key) {
   probe_.watch(key, {});
   rollouts_.forget(key);
-  token_ledger_.forget(key);
+  status_.forget(key);
   if (options_.autoscaler != nullptr) options_.autoscaler->forget(key);
   if (options_.experts != nullptr) options_.experts->watch(key, {});
   tokens_.forget(key);
@@ -276,12 +262,7 @@ void Reconciler::remove_old_config_maps(const Parent& parent, const Outcome& out
 
 void Reconciler::act(const kube::Object& object, const Parent& parent, Outcome& outcome) {
   const auto attempt = [&](auto&& step) {
-    try {
-      step();
-    } catch (const common::Error& error) {
-      if (!is_stale(error)) throw;
-      outcome.stale = true;
-    }
+    if (!unless_stale(step)) outcome.stale = true;
   };
   const Plan& plan = outcome.plan;
   for (const RetirePod& pod : plan.retire) {
@@ -357,57 +338,6 @@ void Reconciler::balance_experts(const Parent& parent, const Outcome& outcome, c
                       expert_policy(*spec.experts)});
   }
   options_.experts->watch(parent.key, groups);
-}
-
-Result Reconciler::write_status(const kube::Object& object, const StatusInput& input) {
-  const Json& before = object.at("/status");
-  const TimePoint now = options_.now();
-  Json status = status_of(input, before, now);
-  const Json recorded = object.at("/status/cost");
-  const CostRecord cost = cost_of(input, recorded, now);
-  const std::optional<TokenUse> tokens = token_ledger_.read(object.key(), input.observed.groups, cost);
-  const Result result{tokens ? milliseconds(kTokenNews) : milliseconds(0)};
-  if (!recorded.is_null()) status["cost"] = recorded;
-  const bool news = tokens && is_news(*tokens, recorded, now);
-  if (!news && same_rate(recorded, cost) && same_status(status, before)) return result;
-  tell_zones(object, status);
-  status["cost"] = cost_json(cost);  // totals go on with every other change, never for their own sake
-  const Json& told = object.at("/status/cost/tokens");
-  if (Json now_told = tokens ? tokens_json(*tokens, told) : told; !now_told.is_null()) {
-    status["cost"]["tokens"] = std::move(now_told);
-  }
-  store_status(object, std::move(status));
-  return result;
-}
-
-kube::ObjectPtr Reconciler::store_status(const kube::Object& object, Json status) {
-  kube::Object wanted(kube::kModelDeployment, object.key());
-  // Not of a later version, still less of another object of the name: whatever it was that changed leads to a new look.
-  wanted.json()["metadata"]["resourceVersion"] = object.resource_version();
-  wanted.json()["status"] = std::move(status);
-  kube::ApplyOptions options;
-  options.subresource = "status";
-  options.field_manager = kStatusManager;
-  try {
-    return std::make_shared<const kube::Object>(client_.apply(kube::kModelDeployment, wanted, options));
-  } catch (const common::Error& error) {
-    if (!is_stale(error)) throw;
-    return nullptr;
-  }
-}
-
-// Of the zones that the deployment uses.
-void Reconciler::tell_zones(const kube::Object& object, const Json& status) {
-  if (events_ == nullptr) return;
-  for (const ZoneChange& change : zone_changes(object.at("/status/zoneStates"), status.value("zoneStates", Json()))) {
-    std::string message = "Zone " + change.zone + " is " + change.state;
-    if (!change.reason.empty()) message += ": " + change.reason;
-    if (change.state == "Healthy") {
-      events_->normal(object, "ZoneHealthy", "WatchZones", message);
-    } else {
-      events_->warning(object, "Zone" + change.state, "WatchZones", message);
-    }
-  }
 }
 
 void Reconciler::tell(const kube::Object& object, const Plan& plan) {

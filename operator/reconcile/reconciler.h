@@ -18,8 +18,8 @@
 #include "operator/reconcile/experts.h"
 #include "operator/reconcile/reader.h"
 #include "operator/reconcile/rollouts.h"
+#include "operator/reconcile/status_writer.h"
 #include "operator/reconcile/tls_trust.h"
-#include "operator/reconcile/token_ledger.h"
 #include "operator/resources/child.h"
 
 namespace millrace::controller {
@@ -75,10 +75,7 @@ class Reconciler {
   void set_gate(const Parent& parent, const SetGate& gate, const Observed& observed);
   void watch_agents(const Parent& parent, const Outcome& outcome, const AgentAccess& access);
   void balance_experts(const Parent& parent, const Outcome& outcome, const AgentAccess& access);
-  Result write_status(const kube::Object& object, const StatusInput& input);  // when it may have to be told anew
-  kube::ObjectPtr store_status(const kube::Object& object, Json status);      // null: it is not the latest
   void tell(const kube::Object& object, const Plan& plan);
-  void tell_zones(const kube::Object& object, const Json& status);
 
   kube::Client& client_;
   const ClusterReader& cache_;
@@ -89,7 +86,7 @@ class Reconciler {
   Rollouts rollouts_;
   AdminTokens tokens_;
   TlsTrust trust_;
-  TokenLedger token_ledger_;
+  StatusWriter status_;
 
   std::mutex memories_mutex_;
   std::map<kube::ObjectKey, PlacementMemory> memories_;  // by deployment

@@ -6,6 +6,7 @@
 #include "common/error.h"
 #include "common/log.h"
 #include "operator/reconcile/observe.h"
+#include "operator/reconcile/stale.h"
 #include "operator/resources/controller_revision.h"
 #include "operator/resources/verifier_pod.h"
 
@@ -194,21 +195,13 @@ void Rollouts::verify(const Parent& asked, const RolloutView& view) {
     annotate(asked, verified_patch(view.report.number));
     common::log_info("model verified", {{"deployment", to_string(asked.key)}, {"revision", asked.revision}});
   }
-  const auto attempt = [](auto&& write) {
-    try {
-      write();
-    } catch (const common::Error& error) {  // the cache was behind: seen at the next look
-      const bool stale = error.code() == common::Code::kAlreadyExists || error.code() == common::Code::kConflict;
-      if (!stale) throw;
-    }
-  };
   for (const PodView& pod : plan.erase) {
     kube::RemoveOptions options;
     options.uid = pod.uid;
-    attempt([&] { client_.remove(kube::kPod, {asked.key.ns, pod.name}, options); });
+    unless_stale([&] { client_.remove(kube::kPod, {asked.key.ns, pod.name}, options); });
   }
   if (plan.node.empty()) return;
-  attempt([&] { client_.create(kube::kPod, build_verifier_pod(asked, plan.node)); });
+  unless_stale([&] { client_.create(kube::kPod, build_verifier_pod(asked, plan.node)); });
 }
 
 void Rollouts::keep_history(const kube::Object& object, const Parent& asked, const Observed& observed,

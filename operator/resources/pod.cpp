@@ -55,7 +55,6 @@ class PodBuilder {
                  {"automountServiceAccountToken", false},
                  {"enableServiceLinks", false},
                  {"terminationGracePeriodSeconds", spec_.termination_grace_seconds()},
-                 {"readinessGates", {{{"conditionType", kRoutableGate}}}},
                  {"securityContext",
                   {{"runAsNonRoot", true},
                    {"runAsUser", kUser},
@@ -78,6 +77,7 @@ class PodBuilder {
     put(spec, "priorityClassName", template_.priority_class_name);
     put(spec, "serviceAccountName", template_.service_account_name);
     put(spec, "runtimeClassName", template_.runtime_class_name);
+    if (wanted_.pod_index == 0) spec["readinessGates"] = {{{"conditionType", kRoutableGate}}};  // requests arrive there
     return spec;
   }
 

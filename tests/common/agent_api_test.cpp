@@ -48,21 +48,22 @@ TEST(AgentApi, StatusSurvivesARoundTrip) {
 
 TEST(AgentApi, TheLoadSurvivesARoundTrip) {
   AgentStatus status;
-  AgentLoad& load = status.load.emplace();
-  load.queue = 3;
-  load.arrivals = 7;
-  load.finished = 6;
-  load.failed = 2;
-  load.kv_usage = 0.5;
-  load.first_token.observe(0.2);
-  load.inter_token.observe(0.02, 5);
+  const auto load = std::make_shared<AgentLoad>();
+  load->queue = 3;
+  load->arrivals = 7;
+  load->finished = 6;
+  load->failed = 2;
+  load->kv_usage = 0.5;
+  load->first_token.observe(0.2);
+  load->inter_token.observe(0.02, 5);
+  status.load = load;
   const AgentStatus read = json(status).get<AgentStatus>();
   ASSERT_TRUE(read.load);
   EXPECT_EQ(read.load->queue, 3);
   EXPECT_EQ(read.load->arrivals, 7U);
   EXPECT_EQ(read.load->finished, 6U);
   EXPECT_EQ(read.load->failed, 2U);
-  EXPECT_EQ(read.load->first_token, load.first_token);
+  EXPECT_EQ(read.load->first_token, load->first_token);
   EXPECT_EQ(read.load->inter_token.total(), 5U);
 }
 

@@ -33,6 +33,14 @@ TEST(Plan, OpensTheGatesOfAGroupThatServes) {
   EXPECT_TRUE(result.gates[0].open);
 }
 
+TEST(Plan, OpensNoGateThatThePodDoesNotHave) {
+  GroupBuilder group = GroupBuilder("r1", 0, 2).serving();
+  group.set([](GroupView& view) { view.pods[1].gated = false; });
+  const Plan result = plan_for(1, {group.build()}, "r1", 2);
+  ASSERT_EQ(result.gates.size(), 1U);
+  EXPECT_EQ(result.gates[0].name, "m-r1-0-0");
+}
+
 TEST(Plan, HasNothingToDoForAFinishedDeployment) {
   const Plan result = plan_for(1, {GroupBuilder().routed().build()});
   EXPECT_FALSE(result.moves_groups());

@@ -36,11 +36,12 @@ class LoadedAgents final : public testing::ScriptedAgents {
     status.generation = entry.generation;
     status.leader = true;
     if (entry.generation > 0) {
-      common::AgentLoad& load = status.load.emplace();
-      load.arrivals = static_cast<std::uint64_t>(entry.arrived);
-      load.queue = static_cast<std::int64_t>(entry.queue);
-      load.running = 4;
-      load.kv_usage = 0.5;
+      const auto load = std::make_shared<common::AgentLoad>();
+      load->arrivals = static_cast<std::uint64_t>(entry.arrived);
+      load->queue = static_cast<std::int64_t>(entry.queue);
+      load->running = 4;
+      load->kv_usage = 0.5;
+      status.load = load;
     }
     return status;
   }

@@ -19,10 +19,11 @@ class Autoscaling : public ::testing::Test {
     world.run_pods();
     world.run_agents();
     for (auto& [uid, evidence] : world.probe.known) {
-      common::AgentLoad& load = evidence.status.load.emplace();
-      load.queue = queue;
-      load.running = queue > 0 ? 8 : 0;
-      load.kv_usage = queue > 0 ? 0.6 : 0.0;
+      const auto load = std::make_shared<common::AgentLoad>();
+      load->queue = queue;
+      load->running = queue > 0 ? 8 : 0;
+      load->kv_usage = queue > 0 ? 0.6 : 0.0;
+      evidence.status.load = load;
     }
     autoscaler.look(world.key);
     reconciler.reconcile(world.key);
@@ -107,7 +108,9 @@ TEST_F(Autoscaling, ADecisionIsInStatusBeforeAnythingFollowsFromIt) {
   apply({{"maxReplicas", 2}});
   seconds(10, 0);
   world.run_agents();
-  for (auto& [uid, evidence] : world.probe.known) evidence.status.load.emplace().queue = 20;
+  const auto load = std::make_shared<common::AgentLoad>();
+  load->queue = 20;
+  for (auto& [uid, evidence] : world.probe.known) evidence.status.load = load;
   autoscaler.look(world.key);
   world.client.break_at = world.client.writes + 1;  // the process ends at the second write
   EXPECT_THROW(reconciler.reconcile(world.key), common::Error);

@@ -26,7 +26,9 @@ Object served_pod() {
          {"millrace.dev/group-shape", R"({"tensor":2,"expert":1,"perPod":1})"},
          {"cni.example.com/config", "long"}}},
        {"ownerReferences", {{{"kind", "ModelDeployment"}, {"name", "chat"}, {"uid", "m1"}, {"controller", true}}}}});
-  object["spec"] = {{"nodeName", "n1"}, {"containers", {{{"name", "agent"}, {"image", "agent:1"}}}}};
+  object["spec"] = {{"nodeName", "n1"},
+                    {"readinessGates", {{{"conditionType", kRoutableGate}}}},
+                    {"containers", {{{"name", "agent"}, {"image", "agent:1"}}}}};
   object["status"] = {{"phase", "Running"}, {"podIP", "10.0.0.7"}, {"hostIP", "10.0.0.1"}, {"qosClass", "Burstable"}};
   object["status"]["conditions"] = {
       {{"type", "ContainersReady"}, {"status", "True"}, {"lastProbeTime", nullptr}},
@@ -58,6 +60,7 @@ TEST(CachedForm, KeepsOfAPodWhatIsReadOfIt) {
   EXPECT_EQ(after.created, before.created);
   EXPECT_TRUE(after.containers_ready);
   EXPECT_EQ(after.unschedulable, "no room");
+  EXPECT_TRUE(after.gated);
   EXPECT_EQ(after.gate, before.gate);
   EXPECT_EQ(after.gate_since, before.gate_since);
   EXPECT_EQ(after.retiring_since, before.retiring_since);

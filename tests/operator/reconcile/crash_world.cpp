@@ -251,11 +251,12 @@ void CrashWorld::run_agents() {
 void CrashWorld::report_load(const kube::Object& pod, int sharers, common::AgentStatus& status) {
   std::uint64_t& arrived = arrived_[pod.uid()];
   if (World::is_routable(pod)) arrived += load->arrivals / static_cast<std::uint64_t>(sharers);
-  common::AgentLoad& told = status.load.emplace();
-  told.arrivals = arrived;
-  told.queue = load->queue;
-  told.running = load->queue > 0 ? 8 : 0;
-  told.kv_usage = load->queue > 0 ? 0.6 : 0.0;
+  const auto told = std::make_shared<common::AgentLoad>();
+  told->arrivals = arrived;
+  told->queue = load->queue;
+  told->running = load->queue > 0 ? 8 : 0;
+  told->kv_usage = load->queue > 0 ? 0.6 : 0.0;
+  status.load = told;
 }
 
 Json CrashWorld::picture() {

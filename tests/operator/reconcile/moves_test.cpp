@@ -290,6 +290,7 @@ TEST_F(MovesTest, AGroupThatFailsAgainAndAgainLeavesItsNode) {
     const bool is_new = other.string_at("/spec/nodeName").empty();
     EXPECT_EQ(other.at("/spec/affinity").dump().find("node-a") != std::string::npos, is_new);
   }
+  world.reconcile();
   EXPECT_THAT(message("Ready"), HasSubstr("node node-a"));
   for (int i = 0; i < 90; ++i) {  // its back-off keeps it crashed
     if (world.cluster.get(kube::kPod, pod.key())) crash(kStrikes);

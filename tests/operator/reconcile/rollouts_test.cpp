@@ -55,6 +55,7 @@ TEST(Rollouts, KeepsCurrentAndUpdateRevisionApartUntilTheRolloutHasFinished) {
   const std::string first = current(world);
   world.apply(spec_of(2, "two"));
   world.reconcile();
+  world.reconcile();
   EXPECT_EQ(current(world), first);
   EXPECT_NE(world.deployment().string_at("/status/updateRevision"), first);
   ASSERT_TRUE(world.settle());

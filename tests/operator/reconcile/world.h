@@ -167,6 +167,10 @@ class World {
     return false;
   }
 
+  static bool passes_gates(const kube::Object& pod) {
+    return pod.at("/spec/readinessGates").is_null() || is_routable(pod);
+  }
+
   void cordon(const std::string& zone, bool on = true) {
     cluster.patch(kube::kNode, {"", "node-" + zone}, {{"spec", {{"unschedulable", on ? Json(true) : Json()}}}});
   }
@@ -241,7 +245,7 @@ class World {
                                  {"podIP", ip},
                                  {"conditions",
                                   {{{"type", "ContainersReady"}, {"status", "True"}},
-                                   {{"type", "Ready"}, {"status", is_routable(pod) ? "True" : "False"}}}}};
+                                   {{"type", "Ready"}, {"status", passes_gates(pod) ? "True" : "False"}}}}};
       kube::ApplyOptions options;
       options.subresource = "status";
       options.field_manager = "kubelet";
@@ -257,7 +261,11 @@ class World {
       evidence.answered = true;
       const bool drains = probe.is_draining(pod.label(kGroupLabel).value_or(""));
       evidence.status.phase = drains ? common::AgentPhase::kDraining : common::AgentPhase::kServing;
-      if (work) work(pod, evidence.status.load.emplace(evidence.status.load.value_or(common::AgentLoad{})));
+      if (!work) continue;
+      const auto& before = evidence.status.load;
+      const auto load = before ? std::make_shared<common::AgentLoad>(*before) : std::make_shared<common::AgentLoad>();
+      work(pod, *load);
+      evidence.status.load = load;
     }
   }
 

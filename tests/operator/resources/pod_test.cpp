@@ -47,9 +47,14 @@ TEST(Pod, CarriesWhatFindsItAgain) {
   EXPECT_EQ(shape->pods(), 1);
 }
 
-TEST(Pod, IsRoutedByItsGate) {
-  EXPECT_EQ(build_pod(sample(), kWanted).at("/spec/readinessGates"),
+TEST(Pod, IsRoutedByItsGateWhereRequestsArrive) {
+  CreatePod leader = kWanted;
+  leader.pod_index = 0;
+  EXPECT_EQ(build_pod(sample(), leader).at("/spec/readinessGates"),
             Json::parse(R"([{"conditionType":"millrace.dev/routable"}])"));
+  CreatePod follower = kWanted;
+  follower.pod_index = 1;
+  EXPECT_TRUE(build_pod(sample(), follower).at("/spec/readinessGates").is_null());
 }
 
 TEST(Pod, PassesTheRestrictedPodSecurityStandard) {
