@@ -4,5 +4,7 @@
 // docs/decisions/0009-jemalloc-in-the-operator.md.
 extern "C" {
 extern const char* malloc_conf;
-const char* malloc_conf = "narenas:1,background_thread:true,dirty_decay_ms:2000,muzzy_decay_ms:0,tcache_max:512";
+const char* malloc_conf =
+    "narenas:1,background_thread:true,dirty_decay_ms:2000,muzzy_decay_ms:0,tcache_max:512,"
+    "lg_tcache_nslots_mul:-2";
 }

@@ -170,10 +170,11 @@ int run(const Flags& flags) {
   wait_for_signal();
   common::log_info("operator stops", {{"lost_leadership", lost}});
   shutdown.request_stop();
+  controller.stop_workers();
+  leadership = nullptr;
+  elector.stop();          // another may lead while the rest of this process ends
   metrics_server.reset();  // it asks the controller
   controller.stop();
-  leadership = nullptr;
-  elector.stop();
   return lost ? 1 : 0;
 }
 

@@ -36,10 +36,13 @@ void WorkQueue::add_rate_limited(const ObjectKey& key, Priority priority) {
   {
     const std::lock_guard lock(mutex_);
     const int failures = retries_[key]++;
-    for (int i = 0; i < failures && delay < options_.retry_limit; ++i) delay *= 2;
+    const auto limit =
+        std::max(options_.retry_limit, options_.retry_spacing * static_cast<std::int64_t>(retries_.size()));
+    for (int i = 0; i < failures && delay < limit; ++i) delay *= 2;
+    delay = std::min(delay, limit);
     if (options_.observer) options_.observer->retried();
   }
-  add_after(key, std::min(delay, options_.retry_limit), priority);
+  add_after(key, delay, priority);
 }
 
 void WorkQueue::forget(const ObjectKey& key) {

@@ -33,6 +33,8 @@ class QueueObserver {
 struct WorkQueueOptions {
   std::chrono::milliseconds first_retry{5};
   std::chrono::milliseconds retry_limit{1'000'000};
+  // With many keys that fail, the limit is as many times this: however many they are, retries have a highest rate.
+  std::chrono::milliseconds retry_spacing{0};
   std::function<std::chrono::steady_clock::time_point()> now = [] { return std::chrono::steady_clock::now(); };
   QueueObserver* observer = nullptr;  // borrowed; outlives the queue
 };
@@ -46,7 +48,7 @@ class WorkQueue {
   void add(const ObjectKey& key, Priority priority = Priority::kHigh);
   // Not before `delay` has passed; the earliest add_after() of a key wins, add() does not cancel it.
   void add_after(const ObjectKey& key, std::chrono::milliseconds delay, Priority priority = Priority::kHigh);
-  // After the key's own back-off, which doubles from first_retry to retry_limit with each call until forget().
+  // After the key's own back-off, which doubles from first_retry to the limit with each call until forget().
   void add_rate_limited(const ObjectKey& key, Priority priority = Priority::kHigh);
   void forget(const ObjectKey& key);        // the key succeeded: back-off starts anew
   int retries(const ObjectKey& key) const;  // add_rate_limited() calls since forget()

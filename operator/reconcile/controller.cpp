@@ -38,7 +38,8 @@ bool same_for_placement(const kube::Object& a, const kube::Object& b) {
 Controller::Controller(kube::Client& client, AgentClients agents, ControllerOptions options)
     : client_(client), options_(std::move(options)), queue_([&] {
         kube::WorkQueueOptions queue;
-        queue.retry_limit = std::chrono::minutes(5);
+        queue.retry_limit = std::chrono::seconds(5);
+        queue.retry_spacing = std::chrono::milliseconds(30);
         queue.observer = options_.queue_observer;
         return queue;
       }()) {
@@ -155,11 +156,15 @@ void Controller::watch_zones(const std::stop_token& stop) {
   }
 }
 
-void Controller::stop() {
+void Controller::stop_workers() {
   zone_watch_ = {};
   for (std::jthread& worker : workers_) worker.request_stop();
   queue_.shut_down();
   workers_.clear();
+}
+
+void Controller::stop() {
+  stop_workers();
   for (const auto& informer : informers_) informer->stop();
   prober_.reset();
   experts_.reset();

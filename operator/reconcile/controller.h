@@ -51,8 +51,9 @@ class Controller {
   Controller& operator=(const Controller&) = delete;
 
   bool synced() const;
-  void start();  // idempotent; workers begin when the caches are filled
-  void stop();
+  void start();         // idempotent; workers begin when the caches are filled
+  void stop_workers();  // nothing is written any more; for good
+  void stop();          // everything else as well, which takes longer
 
   const kube::WorkQueue& queue() const { return queue_; }
   const std::vector<std::unique_ptr<kube::Informer>>& informers() const { return informers_; }

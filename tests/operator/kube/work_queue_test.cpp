@@ -101,6 +101,26 @@ TEST_F(WorkQueueTest, DoublesEachKeysOwnBackOffUntilForgotten) {
   EXPECT_EQ(delay_of(kA), 5ms);
 }
 
+TEST(WorkQueueRetries, OfOneKeyAreSoonAndOfManyNotTooMany) {
+  const auto longest_delay = [](int others) {
+    WorkQueue::Clock::time_point now{1000s};
+    WorkQueue queue({.retry_limit = 5s, .retry_spacing = 30ms, .now = [&] { return now; }});
+    for (int i = 0; i < others; ++i) queue.add_rate_limited({"ns", "other-" + std::to_string(i)});
+    now += 1s;
+    while (const auto key = queue.try_get()) queue.done(*key);
+    WorkQueue::Clock::duration delay{0};
+    for (int failures = 0; failures < 20; ++failures) {
+      queue.add_rate_limited(kA);
+      delay = *queue.next_due() - now;
+      now += delay;
+      queue.done(*queue.try_get());
+    }
+    return delay;
+  };
+  EXPECT_EQ(longest_delay(0), 5s);
+  EXPECT_EQ(longest_delay(999), 30s);
+}
+
 TEST_F(WorkQueueTest, TellsHowLongWorkTakes) {
   queue_.add(kA);
   queue_.add(kB);
