@@ -9,14 +9,13 @@
 namespace millrace::controller {
 namespace {
 
-using common::Code;
 using common::Error;
 using common::HttpCall;
 using common::HttpResult;
 
 std::string body_of(const HttpCall& call, HttpResult& result) {
   if (result.error) throw *result.error;
-  return accepted_body(call, std::move(result.response));
+  return common::accepted_body(call, std::move(result.response));
 }
 
 std::uint64_t digest_of(const std::string& body) {
@@ -24,18 +23,12 @@ std::uint64_t digest_of(const std::string& body) {
   return hash == 0 ? 1 : hash;
 }
 
-common::AgentStatus parse_status(const HttpCall& call, const std::string& body) {
-  const auto json = nlohmann::json::parse(body, nullptr, false);
-  if (json.is_discarded()) throw Error(Code::kDataLoss, "the agent at " + call.host + " answered no JSON");
-  return json.get<common::AgentStatus>();
-}
-
 StatusAnswer status_answer(const HttpCall& call, HttpResult& result, std::uint64_t known) {
   StatusAnswer answer;
   try {
     const std::string body = body_of(call, result);
     answer.digest = digest_of(body);
-    if (answer.digest != known) answer.status = parse_status(call, body);
+    if (answer.digest != known) answer.status = common::json_from_agent(call.host, body).get<common::AgentStatus>();
     answer.watched = result.kept;
   } catch (const std::exception& error) {
     answer.error = error.what();
@@ -69,7 +62,7 @@ common::HttpPoolOptions HttpAgentClient::pool_options(std::stop_token stop) {
 
 void HttpAgentClient::send(AgentAddress agent, const std::string& method, const std::string& target,
                            const std::string& body, Answered done) {
-  HttpCall call = agent_request(agent, method, target, body, limits_);
+  HttpCall call = common::agent_request(agent, method, target, body, limits_);
   HttpCall asked = summary_of(call);
   pool_.call(std::move(call), [this, agent = std::move(agent), body, asked = std::move(asked),
                                done = std::move(done)](HttpResult result) mutable {

@@ -12,7 +12,7 @@
 
 #include "common/agent_api.h"
 #include "common/http_pool.h"
-#include "operator/probe/agent_call.h"
+#include "operator/probe/agent_access.h"
 
 namespace millrace::controller {
 
@@ -66,7 +66,7 @@ class HttpAgentClient final : public AgentClient {
   void tell(const AgentAddress& agent, const std::string& method, const std::string& target, const std::string& body,
             Done done);
 
-  const AgentCallLimits limits_;
+  const common::AgentCallLimits limits_;
   std::mutex mutex_;  // held while `lost_` is called
   Lost lost_;
   common::HttpPool pool_;  // last: its thread uses the others

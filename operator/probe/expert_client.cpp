@@ -11,15 +11,15 @@ constexpr const char* kPlacement = "/admin/v1/experts/placement";
 }  // namespace
 
 common::ExpertLoadReport HttpExpertClient::load(const AgentAddress& agent) {
-  return ask_agent(agent, kLoad, limits_).get<common::ExpertLoadReport>();
+  return common::ask_agent(agent, "GET", kLoad, limits_).get<common::ExpertLoadReport>();
 }
 
 common::ExpertPlacementMessage HttpExpertClient::placement(const AgentAddress& agent) {
-  return ask_agent(agent, kPlacement, limits_).get<common::ExpertPlacementMessage>();
+  return common::ask_agent(agent, "GET", kPlacement, limits_).get<common::ExpertPlacementMessage>();
 }
 
 void HttpExpertClient::move(const AgentAddress& agent, const common::ExpertPlacementMessage& placement) {
-  call_agent(agent, "PUT", kPlacement, nlohmann::json(placement).dump(), limits_);
+  common::call_agent(agent, "PUT", kPlacement, nlohmann::json(placement).dump(), limits_);
 }
 
 }  // namespace millrace::controller

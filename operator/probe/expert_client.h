@@ -7,11 +7,11 @@
 #include <utility>
 
 #include "common/agent_api.h"
-#include "operator/probe/agent_call.h"
+#include "operator/probe/agent_access.h"
 
 namespace millrace::controller {
 
-// As AgentClient: calls block for at most a limit, any thread, and throw what call_agent throws.
+// As AgentClient: calls block for at most a limit, any thread, and throw what common::call_agent throws.
 class ExpertClient {
  public:
   virtual ~ExpertClient() = default;
@@ -35,7 +35,7 @@ class HttpExpertClient final : public ExpertClient {
   void move(const AgentAddress& agent, const common::ExpertPlacementMessage& placement) override;
 
  private:
-  const AgentCallLimits limits_;
+  const common::AgentCallLimits limits_;
 };
 
 }  // namespace millrace::controller

@@ -12,7 +12,7 @@ std::string HttpPromptClient::ask(const AgentAddress& leader, const std::string&
   const Json message = {{"role", "user"}, {"content", prompt}};
   const Json question = {
       {"messages", Json::array({message})}, {"max_tokens", max_tokens}, {"temperature", 0}, {"enable_thinking", false}};
-  const std::string body = call_agent(leader, "POST", "/admin/v1/chat/completions", question.dump(), limits_);
+  const std::string body = common::call_agent(leader, "POST", "/admin/v1/chat/completions", question.dump(), limits_);
   const Json answer = Json::parse(body, nullptr, false);
   const Json::json_pointer content("/choices/0/message/content");
   if (answer.is_discarded() || !answer.contains(content)) {

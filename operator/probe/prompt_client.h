@@ -8,12 +8,12 @@
 #include <string>
 #include <utility>
 
-#include "operator/probe/agent_call.h"
+#include "operator/probe/agent_access.h"
 
 namespace millrace::controller {
 
-// Calls block until the answer is there, at most for a limit; any thread. They throw what call_agent throws, and
-// kDataLoss for an answer that is no chat completion.
+// Calls block until the answer is there, at most for a limit; any thread. They throw what common::call_agent throws,
+// and kDataLoss for an answer that is no chat completion.
 class PromptClient {
  public:
   virtual ~PromptClient() = default;
@@ -33,7 +33,7 @@ class HttpPromptClient final : public PromptClient {
   std::string ask(const AgentAddress& leader, const std::string& prompt, std::int32_t max_tokens) override;
 
  private:
-  const AgentCallLimits limits_;
+  const common::AgentCallLimits limits_;
 };
 
 }  // namespace millrace::controller

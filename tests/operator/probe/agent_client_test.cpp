@@ -13,6 +13,8 @@
 #include "common/descriptor_limit.h"
 #include "common/http_server.h"
 #include "operator/probe/prober.h"
+#include "tests/support/certificates.h"
+#include "tests/support/mounted_secret.h"
 
 namespace millrace::controller {
 namespace {
@@ -125,6 +127,50 @@ TEST(HttpAgentClient, SaysWhoRefusedWhat) {
   const StatusAnswer answer = ask(client, stranger);
   EXPECT_FALSE(answer.status);
   EXPECT_EQ(answer.error, "GET /admin/v1/status at 127.0.0.1 answered 401: who?");
+}
+
+TEST(HttpAgentClient, ShowsTheTokenBeforeToAnAgentThatRefusesTheNewOne) {
+  PlayedAgent agent;
+  agent.set(serving(0));
+  HttpAgentClient client({}, std::chrono::minutes(1));
+  AgentAddress rotated = agent.address();
+  rotated.previous_token = std::exchange(rotated.token, "new");
+  const StatusAnswer answer = ask(client, rotated);
+  ASSERT_TRUE(answer.status) << answer.error;
+  EXPECT_EQ(answer.status->generation, 3);
+  EXPECT_EQ(agent.asked(), 2);
+  std::promise<std::string> taken;
+  client.set_group(rotated, {}, [&](const std::string& error) { taken.set_value(error); });
+  EXPECT_EQ(taken.get_future().get(), "");
+  EXPECT_EQ(agent.asked(), 4);
+  EXPECT_EQ(client.connections().connects(), 1U) << "a refusal costs no connection";
+  rotated.previous_token = "older";
+  EXPECT_THAT(ask(client, rotated).error, HasSubstr("answered 401"));
+}
+
+TEST(HttpAgentClient, AsksOverTlsWhomTheAuthorityVouchesFor) {
+  const test::CertificateAuthority authority;
+  const test::MountedSecret secret(authority.issue("chat.prod.svc"));
+  common::HttpServerOptions options;
+  options.tls = common::TlsServerFiles{secret.file("tls.crt"), secret.file("tls.key"), std::chrono::milliseconds(0)};
+  PlayedAgent agent(options);
+  agent.set(serving(0));
+  HttpAgentClient client({}, std::chrono::minutes(1));
+  AgentAddress address = agent.address();
+  address.tls = common::make_tls_client({.ca_pem = authority.pem(), .server_name = "chat.prod.svc"});
+  const StatusAnswer first = ask(client, address);
+  ASSERT_TRUE(first.status) << first.error;
+  EXPECT_TRUE(first.watched);
+  EXPECT_EQ(ask(client, address, first.digest).digest, first.digest);
+  EXPECT_EQ(client.connections().connects(), 1U) << "the connection is kept";
+
+  HttpAgentClient stranger({}, std::chrono::minutes(1));
+  const test::CertificateAuthority another;
+  address.tls = common::make_tls_client({.ca_pem = another.pem(), .server_name = "chat.prod.svc"});
+  EXPECT_THAT(ask(stranger, address).error, HasSubstr("certificate verify failed"));
+  address.tls = nullptr;
+  EXPECT_NE(ask(stranger, address).error, "") << "plain HTTP is not answered";
+  EXPECT_EQ(agent.asked(), 2);
 }
 
 TEST(HttpAgentClient, TellsThatAnAgentHasGone) {
