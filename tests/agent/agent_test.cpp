@@ -242,7 +242,7 @@ TEST(Agent, AHookThatIsRefusedOrWaitsInVainSaysSo) {
   AgentOptions hook = beside(*f.agent);
   hook.admin_token = "wrong";
   EXPECT_THAT([&] { drain_and_wait(hook, kPatience); },
-              testing::ThrowsMessage<common::Error>(testing::HasSubstr("/admin/v1/drain answered 401")));
+              testing::ThrowsMessage<common::Error>(testing::HasSubstr("/admin/v1/drain at 127.0.0.1 answered 401")));
   EXPECT_THAT([&] { drain_and_wait(beside(*f.agent), std::chrono::milliseconds(1)); },
               testing::ThrowsMessage<common::Error>(testing::HasSubstr("still takes requests")));
 }

@@ -25,7 +25,7 @@ import time
 
 from api import Api, ApiError
 from nodes import Nodes
-from subjects import PODS_EACH, ROOT, KubeRay, Millrace, Process
+from subjects import PODS_EACH, ROOT, KubeRay, Millrace, Process, cpu_seconds
 
 CONTROL_PLANE = ROOT / "tests" / "cluster" / "control_plane.sh"
 USER = "operator"
@@ -131,6 +131,7 @@ def measure(args, subject, folder):
         to_ready = max(watchers.ready.values()) - begin
         metrics = operator.metrics()
         busy_cpu = operator.cpu_seconds()
+        servers_cpu = control_plane_cpu(folder)
         print(f"\n{subject.title}")
         print(f"objects                         {len(keys)} on {args.nodes} nodes, {PODS_EACH} pods each")
         print(f"created by the user in          {created:.1f} s")
@@ -146,6 +147,7 @@ def measure(args, subject, folder):
             if count >= len(keys) / 10:
                 print(f"  {what:<40} {count / len(keys):.1f}")
         print(f"operator's processor time       {busy_cpu / len(keys) * 1000:.0f} ms for each object")
+        print(f"API server's and etcd's         {servers_cpu / len(keys) * 1000:.0f} ms for each object")
         print(f"memory before the first object  {empty:.1f} MiB", flush=True)
         rest(args, folder, operator, nodes, "at rest")
         operator.stop()
@@ -157,6 +159,10 @@ def measure(args, subject, folder):
         operator.stop()
     if nodes.failures:
         print(f"the played kubelets were refused {nodes.failures} writes", file=sys.stderr)
+
+
+def control_plane_cpu(folder):
+    return sum(cpu_seconds((pathlib.Path(folder) / f"{server}.pid").read_text().strip()) for server in ("apiserver", "etcd"))
 
 
 def operator_at_start(operator):

@@ -65,11 +65,13 @@ TEST_P(Failure, AnIdleRankLearnsThatAnotherHasLeft) {
 
 TEST_P(Failure, AbortWakesEverybodyWithTheReason) {
   on_ranks(GetParam(), 3, [](Comm& comm) {
-    comm.barrier();
     std::future<void> aborter;
-    if (comm.rank() == 1) aborter = std::async(std::launch::async, [&] { comm.abort("out of memory"); });
-    // Rank 1 waits in an operation itself while another of its threads aborts.
-    const std::string reason = failure_of([&] { comm.recv((comm.rank() + 1) % 3); });
+    const std::string reason = failure_of([&] {
+      comm.barrier();  // the others may still be on their way out of it when they hear of the end
+      if (comm.rank() == 1) aborter = std::async(std::launch::async, [&] { comm.abort("out of memory"); });
+      // Rank 1 waits in an operation itself while another of its threads aborts.
+      comm.recv((comm.rank() + 1) % 3);
+    });
     EXPECT_THAT(reason, HasSubstr("rank 1"));
     EXPECT_THAT(reason, HasSubstr("out of memory"));
     if (aborter.valid()) aborter.get();
