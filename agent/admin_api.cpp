@@ -6,6 +6,7 @@
 #include "common/agent_api.h"
 #include "common/error.h"
 #include "common/log.h"
+#include "common/tls.h"
 
 namespace millrace::agent {
 namespace {
@@ -203,6 +204,12 @@ HttpReply AdminApi::metrics(const HttpRequest&) {
     snapshot.stats = engine.stats();
     if (snapshot.info.num_experts > 0) snapshot.expert_load = engine.expert_load();
   });
+  if (services_.certificate) {
+    try {
+      snapshot.certificate_end = common::certificate_end(*services_.certificate);
+    } catch (const common::Error&) {  // the server, which goes on with the one before, has said so
+    }
+  }
   return services_.metrics.render(snapshot);
 }
 

@@ -1,6 +1,7 @@
 // The admin port: what the operator and Prometheus see (common/agent_api.h).
 #pragma once
 
+#include <filesystem>
 #include <functional>
 #include <optional>
 #include <string>
@@ -28,6 +29,7 @@ struct AdminServices {
   bool open_metrics = false;                                        // /metrics needs no token
   std::function<common::HttpReply(common::HttpRequest)> chat = {};  // answers a chat completion
   LateRequests late_requests = {};                                  // after a drain
+  std::optional<std::filesystem::path> certificate = {};            // that the ports show; absent: plain HTTP
 };
 
 class AdminApi {

@@ -48,6 +48,11 @@ common::HttpServerOptions server_options(const AgentOptions& agent, std::uint16_
   return options;
 }
 
+std::optional<std::filesystem::path> certificate_of(const AgentOptions& options) {
+  if (!options.tls) return std::nullopt;
+  return options.tls->certificate;
+}
+
 std::string served_name(const AgentOptions& options) {
   if (!options.config.served_model_name.empty()) return options.config.served_model_name;
   const auto folder = std::filesystem::absolute(options.model_directory).lexically_normal();
@@ -73,7 +78,8 @@ struct Agent::Parts {
                    .token = options.admin_token,
                    .open_metrics = options.config.open_metrics,
                    .chat = [this](common::HttpRequest request) { return openai_api.chat(std::move(request)); },
-                   .late_requests = options.late_requests}),
+                   .late_requests = options.late_requests,
+                   .certificate = certificate_of(options)}),
         openai_api({.text = text,
                     .slot = slot,
                     .admission = admission,

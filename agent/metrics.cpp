@@ -149,6 +149,8 @@ struct AgentMetrics::Families {
   prometheus::Gauge& imbalance = gauge("millrace_expert_load_imbalance",
                                        "Busiest expert over mean expert, mean over the layers; 0 when nothing ran.");
   prometheus::Gauge& placement = gauge("millrace_expert_placement_number", "Number of the expert placement in force.");
+  prometheus::Family<prometheus::Gauge>& certificate_end = gauges(
+      "millrace_tls_certificate_expiry_timestamp_seconds", "When the certificate of both ports ends, in Unix time.");
   prometheus::Family<prometheus::Gauge>& phase = gauges("millrace_agent_phase", "1 for the agent's current phase.");
   prometheus::Family<prometheus::Counter>& rejected = counters(
       "millrace_requests_rejected_total", "Generation requests refused before they reached the engine, by reason.");
@@ -247,6 +249,12 @@ common::HttpResponse AgentMetrics::render(const MetricsSnapshot& snapshot) {
   for (int phase = 0; phase <= static_cast<int>(common::AgentPhase::kFailed); ++phase) {
     const auto value = static_cast<common::AgentPhase>(phase);
     f.phase.Add({{"phase", std::string(to_string(value))}}).Set(value == snapshot.status.phase ? 1 : 0);
+  }
+  prometheus::Gauge& certificate_end = f.certificate_end.Add({});
+  if (snapshot.certificate_end) {
+    certificate_end.Set(std::chrono::duration<double>(snapshot.certificate_end->time_since_epoch()).count());
+  } else {
+    f.certificate_end.Remove(&certificate_end);
   }
   if (snapshot.info.block_size > 0) {
     f.cache_config

@@ -1,8 +1,10 @@
 // The agent's metrics: vLLM's names where vLLM has them, so that its dashboards and scalers work, millrace_* beside.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -19,6 +21,7 @@ struct MetricsSnapshot {
   engine::EngineInfo info;    // default without an engine
   engine::EngineStats stats;  // default without an engine
   engine::ExpertLoad expert_load;
+  std::optional<std::chrono::system_clock::time_point> certificate_end;  // empty: no certificate, or none that is one
 };
 
 // A choice that has ended. Seconds from the arrival of the request.

@@ -1,9 +1,12 @@
 #include "common/http_tls.h"
 
+#include <openssl/pem.h>
 #include <openssl/ssl.h>
+#include <openssl/x509.h>
 
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/ip/address.hpp>
+#include <ctime>
 #include <utility>
 
 #include "common/error.h"
@@ -53,6 +56,20 @@ std::shared_ptr<TlsContext> make_tls_server_context(const TlsServerFiles& files)
     refuse("TLS key: " + files.key.string() + " does not belong to the certificate " + files.certificate.string());
   }
   return context;
+}
+
+std::chrono::system_clock::time_point certificate_end(const std::filesystem::path& file) {
+  const std::string pem = read_file(file, "TLS certificate");
+  const std::unique_ptr<BIO, decltype(&BIO_free)> bytes(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())),
+                                                        &BIO_free);
+  const std::unique_ptr<X509, decltype(&X509_free)> certificate(
+      PEM_read_bio_X509(bytes.get(), nullptr, nullptr, nullptr), &X509_free);
+  std::tm end{};
+  if (!certificate || ASN1_TIME_to_tm(X509_get0_notAfter(certificate.get()), &end) != 1) {
+    ERR_clear_error();
+    refuse("TLS certificate: " + file.string() + " is no certificate in PEM");
+  }
+  return std::chrono::system_clock::from_time_t(timegm(&end));
 }
 
 TlsCertificate::TlsCertificate(TlsServerFiles files)

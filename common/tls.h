@@ -15,6 +15,10 @@ struct TlsServerFiles {
   std::chrono::milliseconds look_every{1'000};  // for replaced files, at most
 };
 
+// When the first certificate of a PEM file ends. Throws, naming the file, what read_file throws, and kInvalidArgument
+// when there is none.
+std::chrono::system_clock::time_point certificate_end(const std::filesystem::path& file);
+
 struct TlsClientSettings {
   std::string ca_pem = {};       // who is trusted, roots or not; empty: the system's bundle
   bool system_bundle = false;    // trusted as well, where ca_pem is not empty

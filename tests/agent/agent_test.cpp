@@ -72,6 +72,7 @@ struct AgentFixture {
             .timeout = kPatience,
             .tls = tls};
   }
+  std::string metrics() { return admin("GET", "/metrics").body; }
   json status() { return json::parse(admin("GET", "/admin/v1/status").body); }
   bool wait_until_idle() {
     const auto deadline = std::chrono::steady_clock::now() + kPatience;
@@ -120,6 +121,28 @@ TEST(Agent, ServesBothPortsOverTlsToAClientThatTrustsItsAuthority) {
   HttpCall wary = f.chat();
   wary.tls = common::make_tls_client({.ca_pem = other.pem(), .server_name = "chat.prod.svc"});
   EXPECT_THROW(http_call(wary), common::Error);
+}
+
+TEST(Agent, TellsWhenItsCertificateEnds) {
+  const std::string series = "millrace_tls_certificate_expiry_timestamp_seconds{";
+  const test::CertificateAuthority authority;
+  test::MountedSecret secret(authority.issue("chat.prod.svc"));
+  AgentOptions options;
+  options.tls = common::TlsServerFiles{secret.file("tls.crt"), secret.file("tls.key"), std::chrono::milliseconds(0)};
+  AgentFixture f(says("x"), 4, 4, options,
+                 common::make_tls_client({.ca_pem = authority.pem(), .server_name = "chat.prod.svc"}));
+  const std::string text = f.metrics();
+  const auto found = text.find("\n" + series);
+  ASSERT_NE(found, std::string::npos) << text;
+  const double end = std::stod(text.substr(text.find("} ", found) + 2));
+  const auto told = common::certificate_end(secret.file("tls.crt"));
+  EXPECT_EQ(end, std::chrono::duration<double>(told.time_since_epoch()).count());
+  EXPECT_GT(told, std::chrono::system_clock::now());
+
+  secret.replace({{"tls.crt", "nonsense"}, {"tls.key", "nonsense"}});
+  EXPECT_EQ(f.metrics().find(series), std::string::npos) << "nothing is known";
+  AgentFixture plain(says("x"));
+  EXPECT_EQ(plain.metrics().find(series), std::string::npos);
 }
 
 TEST(Agent, TakesANewAdminTokenWhileItServesAndTheOldOneUntilThatIsGone) {

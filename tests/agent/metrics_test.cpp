@@ -30,6 +30,7 @@ MetricsSnapshot busy_snapshot() {
   snapshot.stats.step_sizes.add(40);
   snapshot.stats.step_sizes.add(3);
   snapshot.status.kv_usage = 0.25;
+  snapshot.certificate_end = std::chrono::system_clock::from_time_t(1'800'000'000);
   return snapshot;
 }
 
