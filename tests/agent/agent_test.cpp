@@ -105,13 +105,26 @@ TEST(Agent, StreamsAnAnswerOverASocket) {
   EXPECT_EQ(json::parse(http_call(f.chat()).body)["model"], "tiny-moe") << "the folder's name, without a configuration";
 }
 
-TEST(Agent, ServesBothPortsOverTlsToAClientThatTrustsItsAuthority) {
+constexpr const char* kServerName = "chat.prod.svc";
+
+// A certificate for an agent, and the authority behind it.
+struct Certified {
+  AgentOptions with(AgentOptions options) const {
+    options.tls = common::TlsServerFiles{secret.file("tls.crt"), secret.file("tls.key"), std::chrono::milliseconds(0)};
+    return options;
+  }
+
   const test::CertificateAuthority authority;
-  test::MountedSecret secret(authority.issue("chat.prod.svc"));
-  AgentOptions options;
-  options.tls = common::TlsServerFiles{secret.file("tls.crt"), secret.file("tls.key"), std::chrono::milliseconds(0)};
-  AgentFixture f(says("Hello there."), 4, 4, options,
-                 common::make_tls_client({.ca_pem = authority.pem(), .server_name = "chat.prod.svc"}));
+  test::MountedSecret secret{authority.issue(kServerName)};
+};
+
+std::shared_ptr<const common::TlsClient> trusting(const test::CertificateAuthority& authority) {
+  return common::make_tls_client({.ca_pem = authority.pem(), .server_name = kServerName});
+}
+
+TEST(Agent, ServesBothPortsOverTlsToAClientThatTrustsItsAuthority) {
+  const Certified tls;
+  AgentFixture f(says("Hello there."), 4, 4, tls.with({}), trusting(tls.authority));
   EXPECT_EQ(json::parse(http_call(f.chat()).body)["model"], "tiny-moe");
   EXPECT_EQ(f.status()["phase"], "Serving");
   HttpCall plain = f.chat();
@@ -119,27 +132,23 @@ TEST(Agent, ServesBothPortsOverTlsToAClientThatTrustsItsAuthority) {
   EXPECT_THROW(http_call(plain), common::Error);
   const test::CertificateAuthority other;
   HttpCall wary = f.chat();
-  wary.tls = common::make_tls_client({.ca_pem = other.pem(), .server_name = "chat.prod.svc"});
+  wary.tls = trusting(other);
   EXPECT_THROW(http_call(wary), common::Error);
 }
 
 TEST(Agent, TellsWhenItsCertificateEnds) {
   const std::string series = "millrace_tls_certificate_expiry_timestamp_seconds{";
-  const test::CertificateAuthority authority;
-  test::MountedSecret secret(authority.issue("chat.prod.svc"));
-  AgentOptions options;
-  options.tls = common::TlsServerFiles{secret.file("tls.crt"), secret.file("tls.key"), std::chrono::milliseconds(0)};
-  AgentFixture f(says("x"), 4, 4, options,
-                 common::make_tls_client({.ca_pem = authority.pem(), .server_name = "chat.prod.svc"}));
+  Certified tls;
+  AgentFixture f(says("x"), 4, 4, tls.with({}), trusting(tls.authority));
   const std::string text = f.metrics();
   const auto found = text.find("\n" + series);
   ASSERT_NE(found, std::string::npos) << text;
   const double end = std::stod(text.substr(text.find("} ", found) + 2));
-  const auto told = common::certificate_end(secret.file("tls.crt"));
+  const auto told = common::certificate_end(tls.secret.file("tls.crt"));
   EXPECT_EQ(end, std::chrono::duration<double>(told.time_since_epoch()).count());
   EXPECT_GT(told, std::chrono::system_clock::now());
 
-  secret.replace({{"tls.crt", "nonsense"}, {"tls.key", "nonsense"}});
+  tls.secret.replace({{"tls.crt", "nonsense"}, {"tls.key", "nonsense"}});
   EXPECT_EQ(f.metrics().find(series), std::string::npos) << "nothing is known";
   AgentFixture plain(says("x"));
   EXPECT_EQ(plain.metrics().find(series), std::string::npos);
@@ -247,12 +256,9 @@ TEST(Agent, IsDrainedByAHookThatWaitsUntilItTakesNoMore) {
 }
 
 TEST(Agent, IsDrainedByAHookOverTls) {
-  const test::CertificateAuthority authority;
-  test::MountedSecret secret(authority.issue("chat.prod.svc"));
-  AgentOptions options = taking_late(std::chrono::milliseconds(0));
-  options.tls = common::TlsServerFiles{secret.file("tls.crt"), secret.file("tls.key"), std::chrono::milliseconds(0)};
-  AgentFixture f(says("x"), 4, 4, options,
-                 common::make_tls_client({.ca_pem = authority.pem(), .server_name = "chat.prod.svc"}));
+  const Certified tls;
+  const AgentOptions options = tls.with(taking_late(std::chrono::milliseconds(0)));
+  AgentFixture f(says("x"), 4, 4, options, trusting(tls.authority));
   AgentOptions hook = beside(*f.agent);
   EXPECT_THROW(drain_and_wait(hook, kPatience), common::Error) << "plain HTTP";
   hook.tls = options.tls;

@@ -65,15 +65,15 @@ TEST_F(StatusWriterTest, WritesNothingTwice) {
 TEST(Reconciler, TellsOfANewDeploymentInThreeWrites) {
   World world;
   world.apply({{"replicas", 1}});
-  std::vector<std::string> told;
+  int writes = 0;
   for (int i = 0; i < 10; ++i) {
     const std::string before = world.deployment().resource_version();
     world.reconcile();
-    if (world.deployment().resource_version() != before) told.push_back(world.deployment().at("/status/groups").dump());
+    if (world.deployment().resource_version() != before) ++writes;
     world.run_pods();
     world.run_agents();
   }
-  EXPECT_LE(told.size(), 3U);
+  EXPECT_LE(writes, 3);
   EXPECT_EQ(world.condition("Ready"), "True");
 }
 
