@@ -38,6 +38,7 @@ struct Flags {
   std::vector<std::string> namespaces;
   std::string lease_namespace;
   std::string lease_name = "millrace-operator";
+  std::string node;
   std::string metrics_address = "0.0.0.0:8080";
   std::string health_address = "0.0.0.0:8081";
   std::string agent_image = "millrace/agent:" MILLRACE_VERSION;
@@ -146,6 +147,8 @@ int run(const Flags& flags) {
   kube::LeaderElectionOptions election;
   election.lease = {flags.lease_namespace.empty() ? cluster.ns : flags.lease_namespace, flags.lease_name};
   election.identity = name;
+  election.node = flags.node;
+  election.is_doubted = [&](const std::string& node) { return controller.is_doubted(node); };
   election.on_started = [](std::int64_t transitions) {
     common::log_info("became the leader", {{"transitions", transitions}});
   };
@@ -187,6 +190,8 @@ int main_with(int argc, char** argv) {
       ->delimiter(',');
   app.add_option("--leader-election-namespace", flags.lease_namespace, "Namespace of the Lease; our own when left out");
   app.add_option("--leader-election-id", flags.lease_name, "Name of the Lease")->capture_default_str();
+  app.add_option("--node-name", flags.node,
+                 "Node that this operator runs on: should its zone be cut off, another leads sooner");
   app.add_option("--metrics-address", flags.metrics_address, "Where /metrics is served")->capture_default_str();
   app.add_option("--health-address", flags.health_address, "Where /livez and /readyz are served")
       ->capture_default_str();

@@ -11,11 +11,14 @@ using std::chrono::milliseconds;
 using SteadyClock = std::chrono::steady_clock;
 
 constexpr std::chrono::seconds kReleasedDuration{1};
+constexpr milliseconds kLookAtHolder{200};
+constexpr const char* kNodeAnnotation = "millrace.dev/node";
 
 LeaseRecord record_of(const Object& lease) {
   return {lease.string_at("/spec/holderIdentity"), lease.resource_version(),
           lease.int_at("/spec/leaseTransitions").value_or(0),
-          std::chrono::seconds(lease.int_at("/spec/leaseDurationSeconds").value_or(0))};
+          std::chrono::seconds(lease.int_at("/spec/leaseDurationSeconds").value_or(0)),
+          lease.annotation(kNodeAnnotation).value_or("")};
 }
 
 std::int64_t whole_seconds(milliseconds time) {
@@ -101,10 +104,26 @@ void LeaderElector::run(std::stop_token stop) {
       set_leading_until(std::nullopt);
       if (options_.on_lost) options_.on_lost();
     }
-    common::sleep_unless_stopped(leading ? options_.times.retry_period : candidate_pause(options_.times, random_),
-                                 stop);
+    wait(leading, stop);
   }
   if (leading) release();
+}
+
+bool LeaderElector::is_holder_doubted() const {
+  return record_ && !record_->node.empty() && options_.is_doubted && options_.is_doubted(record_->node);
+}
+
+// A candidate looks again as soon as the leader is doubted.
+void LeaderElector::wait(bool leading, const std::stop_token& stop) {
+  if (leading) {
+    common::sleep_unless_stopped(options_.times.retry_period, stop);
+    return;
+  }
+  const auto until = SteadyClock::now() + candidate_pause(options_.times, random_);
+  for (auto left = until - SteadyClock::now(); left.count() > 0; left = until - SteadyClock::now()) {
+    if (!common::sleep_unless_stopped(std::min<SteadyClock::duration>(left, kLookAtHolder), stop)) return;
+    if (is_holder_doubted()) return;
+  }
 }
 
 bool LeaderElector::attempt() {
@@ -123,7 +142,9 @@ bool LeaderElector::try_lease() {
     const std::optional<Object> lease = client_.get(kLease, options_.lease);
     observe(lease ? std::optional(record_of(*lease)) : std::nullopt);
   }
-  const LeaseAction action = decide(record_, observed_at_, options_.identity, SteadyClock::now());
+  std::optional<LeaseRecord> record = record_;
+  if (is_holder_doubted()) record->duration = options_.times.doubted_duration();
+  const LeaseAction action = decide(record, observed_at_, options_.identity, SteadyClock::now());
   if (action == LeaseAction::kWait) {
     // Somebody else holds it. If that was us a moment ago, we are not any more.
     set_leading_until(std::nullopt);
@@ -154,19 +175,22 @@ LeaseRecord LeaderElector::write_lease(LeaseAction action) {
   Json spec = {{"holderIdentity", options_.identity},
                {"leaseDurationSeconds", whole_seconds(options_.times.duration)},
                {"renewTime", now}};
+  Json metadata = Json::object();
   if (action != LeaseAction::kRenew) {
     spec["acquireTime"] = now;
     spec["leaseTransitions"] = action == LeaseAction::kCreate ? 0 : record_->transitions + 1;
+    metadata["annotations"][kNodeAnnotation] = options_.node.empty() ? Json() : Json(options_.node);
   }
   if (action == LeaseAction::kCreate) {
     Object lease(kLease, options_.lease);
+    if (!options_.node.empty()) lease.json()["metadata"].update(metadata);
     lease.json()["spec"] = std::move(spec);
     return record_of(client_.create(kLease, lease));
   }
   // The version makes it compare-and-swap: of two candidates only one gets through.
+  metadata["resourceVersion"] = record_->resource_version;
   return record_of(
-      client_.patch(kLease, options_.lease,
-                    {{"metadata", {{"resourceVersion", record_->resource_version}}}, {"spec", std::move(spec)}}));
+      client_.patch(kLease, options_.lease, {{"metadata", std::move(metadata)}, {"spec", std::move(spec)}}));
 }
 
 void LeaderElector::release() {

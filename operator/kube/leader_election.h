@@ -22,6 +22,9 @@ struct LeaseTimes {
   std::chrono::milliseconds duration{12'000};       // others wait this long after the last renewal they saw
   std::chrono::milliseconds renew_deadline{8'000};  // a leader that could not renew for this long stops leading
   std::chrono::milliseconds retry_period{1'500};    // between attempts; see candidate_pause
+
+  // Instead of duration, for a leader whose node is in doubt: it has missed a renewal.
+  std::chrono::milliseconds doubted_duration() const { return retry_period * 4 / 3; }
 };
 
 // How long somebody who does not lead waits before looking again: by chance, between a third of a retry period and two
@@ -34,6 +37,7 @@ struct LeaseRecord {
   std::string resource_version;
   std::int64_t transitions = 0;
   std::chrono::milliseconds duration{0};
+  std::string node = {};  // where the holder runs; empty: it did not say
 };
 
 enum class LeaseAction { kCreate, kTake, kRenew, kWait };
@@ -46,6 +50,10 @@ struct LeaderElectionOptions {
   ObjectKey lease = {};
   std::string identity = {};  // unique per process: host name and a random part
   LeaseTimes times = {};
+  std::string node = {};  // where this process runs, for is_doubted of others; empty: not known
+  // There is evidence of its own that the node is cut off. Such a leader is not waited for when it misses a renewal: it
+  // could not write either; should it, it learns that it was replaced within a retry period. Any thread; may be empty.
+  std::function<bool(const std::string& node)> is_doubted = {};
   std::function<void(std::int64_t transitions)> on_started = {};  // we lead; the number fences off earlier leaders
   std::function<void()> on_lost = {};  // we do not lead any more (not called after a stop()); the process should end
   std::function<void(const std::string& holder)> on_new_leader = {};  // may be empty; ours included
@@ -83,6 +91,8 @@ class LeaderElector {
   bool try_lease();
   void observe(const std::optional<LeaseRecord>& record);
   LeaseRecord write_lease(LeaseAction action);
+  bool is_holder_doubted() const;
+  void wait(bool leading, const std::stop_token& stop);
   void release();
   void set_leading_until(std::optional<Clock::time_point> until);
 

@@ -17,8 +17,9 @@
 
 namespace millrace::controller::kube {
 
-// kLow: initial lists, relists, periodic looks. A key added with both has the higher one.
-enum class Priority { kHigh, kLow };
+// kUrgent: what fails while it waits. kHigh: changes. kLow: initial lists, relists, periodic looks. A key added with
+// several has the highest one.
+enum class Priority { kUrgent, kHigh, kLow };
 
 // Feeds the workqueue_* metrics. Called with the queue's lock held: return at once and do not call back.
 class QueueObserver {

@@ -282,9 +282,10 @@ Json PodRunner::conditions(const kube::Object& pod) {
   const auto condition = [](const char* type, bool status, const std::string& since) {
     return Json{{"type", type}, {"status", status ? "True" : "False"}, {"lastTransitionTime", since}};
   };
+  Json of_pod = condition("Ready", ready, since_ready_);
+  of_pod["reason"] = ready ? "" : ready_ ? "ReadinessGatesNotReady" : "ContainersNotReady";
   return Json::array({condition("Initialized", true, since_start_),
-                      condition("ContainersReady", ready_, since_containers_),
-                      condition("Ready", ready, since_ready_)});
+                      condition("ContainersReady", ready_, since_containers_), std::move(of_pod)});
 }
 
 // The cluster drops a report without a difference.

@@ -21,6 +21,10 @@ struct AgentEvidence {
 // Older signs of life are history, not evidence.
 inline constexpr std::chrono::milliseconds kEvidenceLimit{10'000};
 
+// An agent that has been silent for so long is taken for gone as far as traffic goes; longer than any blip that should
+// not matter.
+inline constexpr std::chrono::milliseconds kSilenceLimit{3'000};
+
 inline bool is_fresh(const AgentEvidence& evidence) {
   return evidence.answered && evidence.age <= kEvidenceLimit;
 }

@@ -30,6 +30,8 @@ struct PodView {
   bool gated = true;         // it is Ready only with its gate open: the leader of a group, where requests arrive
   std::optional<bool> gate;  // condition millrace.dev/routable; empty: never written, so never routed
   TimePoint gate_since;
+  // Its gate was closed because it is in doubt (routing.h), and its kubelet has or has not taken notice.
+  std::optional<bool> doubt_answered;
   std::optional<TimePoint> retiring_since;
   std::string unschedulable;   // the scheduler's message; empty: none
   std::string trouble_reason;  // of a container that does not start: "ImagePullBackOff", "CrashLoopBackOff"; or empty

@@ -95,14 +95,21 @@ class Builder {
     }
   }
 
-  // A zone in doubt keeps its traffic when there is nowhere else to go.
-  bool must_avoid(const GroupView& group) const {
+  bool in_doubt(const GroupView& group) const {
     const ZoneHealth* zone = health_of(group.zone);
-    if (zone == nullptr || zone->takes_traffic()) return false;
-    return std::any_of(observed_.groups.begin(), observed_.groups.end(), [&](const GroupView& other) {
-      const ZoneHealth* health = health_of(other.zone);
-      return other.routable() && !other.retiring() && (health == nullptr || health->takes_traffic());
+    return zone != nullptr && !zone->takes_traffic();
+  }
+
+  // Why the group should get no traffic although nothing bad is known of it; null: it may. What is in doubt keeps its
+  // traffic when there is nowhere else to go.
+  const char* reason_to_avoid(const GroupView& group) const {
+    const bool zone = in_doubt(group);
+    if (!zone && !is_silent(group)) return nullptr;
+    const bool elsewhere = std::any_of(observed_.groups.begin(), observed_.groups.end(), [&](const GroupView& other) {
+      return other.routable() && !other.retiring() && !in_doubt(other) && !is_silent(other);
     });
+    if (!elsewhere) return nullptr;
+    return zone ? kZoneInDoubt : kSilent;
   }
 
   void wait_at_most(milliseconds time) { plan_.wait_at_most(time); }
@@ -142,7 +149,7 @@ class Builder {
     for (const PodView& pod : group.pods) {
       if (!pod.terminating() && !pod.retiring_since)
         plan_.retire.push_back({pod.name, group.name, "its group retires"});
-      if (pod.gate.value_or(false) && pod.retiring_since) plan_.gates.push_back({pod.name, false, "Retiring"});
+      if (pod.retiring_since) close(group, pod, "Retiring");
     }
     const DrainPlan step = plan_drain(group, seconds(spec_.drain_timeout_seconds), now_);
     wait_at_most(step.look_again);
@@ -155,15 +162,24 @@ class Builder {
   }
 
   void route(const GroupView& group) {
-    const bool avoid = must_avoid(group);
-    const Gate wanted = avoid ? Gate::kClosed : wanted_gate(group);
+    wait_at_most(until_silent(group));
+    const char* avoid = reason_to_avoid(group);
+    const Gate wanted = avoid != nullptr ? Gate::kClosed : wanted_gate(group);
     if (wanted == Gate::kKeep) return;
-    const bool open = wanted == Gate::kOpen;
     for (const PodView& pod : group.pods) {
-      // A gate that was never opened counts as closed; writing it would say that the group once served.
-      if (!pod.gated || pod.terminating() || pod.gate.value_or(false) == open) continue;
-      plan_.gates.push_back({pod.name, open, open ? "Serving" : avoid ? "ZoneInDoubt" : "NotServing"});
+      if (!pod.gated || pod.terminating()) continue;
+      if (wanted == Gate::kClosed) {
+        close(group, pod, avoid != nullptr ? avoid : "NotServing");
+      } else if (!pod.gate.value_or(false)) {
+        plan_.gates.push_back({pod.name, true, "Serving"});
+      }
     }
+  }
+
+  // A gate that was never opened counts as closed; writing it would say that the group once served.
+  void close(const GroupView& group, const PodView& pod, const char* reason) {
+    const bool for_kubelet = pod.ready && reason_to_avoid(group) != nullptr;
+    if (pod.gate.value_or(false) || for_kubelet) plan_.gates.push_back({pod.name, false, reason, for_kubelet});
   }
 
   void repair(const GroupView& group) {

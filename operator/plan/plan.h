@@ -49,6 +49,9 @@ struct SetGate {
   std::string name;
   bool open = false;
   std::string reason;  // "Serving", "NotServing"; becomes the reason of the pod's condition
+  // A closed gate takes a pod out of traffic because its kubelet then says that it is not Ready. One that may be cut
+  // off cannot, so that is said for it.
+  bool for_kubelet = false;
 };
 
 struct Plan {

@@ -18,11 +18,12 @@ std::chrono::milliseconds silence_of_half(std::vector<std::chrono::milliseconds>
 
 }  // namespace
 
-void LeaseMemory::read(const std::map<std::string, std::string>& renew_times) {
-  ++reads_;
+void LeaseMemory::read(const std::map<std::string, std::string>& renew_times, TimePoint now) {
+  if (!first_) first_ = now;
+  last_ = now;
   for (const auto& [node, time] : renew_times) {
-    const auto [known, added] = first_.emplace(node, time);
-    if (!added && known->second != time) renewed_.insert(node);
+    const auto [known, added] = nodes_.try_emplace(node, Known{time, std::nullopt});
+    if (!added && known->second.time != time) known->second = {time, now};
   }
 }
 
@@ -30,22 +31,36 @@ void LeaseMemory::forget() {
   *this = {};
 }
 
-ZoneEvidences gather_evidence(const std::vector<AgentContact>& agents, const std::vector<NodeView>& nodes,
-                              const LeaseMemory& leases) {
+std::chrono::milliseconds LeaseMemory::compared_for() const {
+  return first_ ? std::chrono::duration_cast<std::chrono::milliseconds>(last_ - *first_) : std::chrono::milliseconds(0);
+}
+
+bool LeaseMemory::renewed(const std::string& node) const {
+  const auto known = nodes_.find(node);
+  return known != nodes_.end() && known->second.changed_at && last_ - *known->second.changed_at < kRenewalLimit;
+}
+
+ZoneEvidences gather_evidence(const ZoneSources& sources) {
   ZoneEvidences zones;
   std::map<std::string, std::vector<std::chrono::milliseconds>> silences;
-  for (const NodeView& node : nodes) {
+  for (const NodeView& node : sources.nodes) {
     ZoneEvidence& zone = zones[node.zone];
     ++zone.nodes;
     if (!node.heard_of) ++zone.unreachable_nodes;
-    if (leases.renewed(node.name)) ++zone.renewed_nodes;
-    zone.leases_read = leases.compared();
+    if (sources.leases.renewed(node.name)) ++zone.renewed_nodes;
+    zone.leases_for = sources.leases.compared_for();
   }
-  for (const AgentContact& agent : agents) {
+  for (const AgentContact& agent : sources.agents) {
     ZoneEvidence& zone = zones[agent.zone];
     ++zone.agents;
     if (agent.failing) ++zone.silent;
     silences[agent.zone].push_back(agent.failing ? agent.silence : std::chrono::milliseconds(0));
+  }
+  for (const auto& [name, answers] : sources.kubelets) {
+    const auto zone = zones.find(name);
+    if (zone == zones.end()) continue;
+    zone->second.asked_kubelets = answers.asked;
+    zone->second.answered_kubelets = answers.answered;
   }
   for (auto& [name, list] : silences) zones[name].silent_for = silence_of_half(std::move(list));
   return zones;

@@ -2,8 +2,9 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <map>
-#include <set>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,24 +20,45 @@ struct AgentContact {
   std::chrono::milliseconds silence{0};  // since the last answer; meaningful when failing
 };
 
-// The leases of nodes, read again and again while a zone is in doubt. Times are compared with each other only, never
-// with a clock: nodes' clocks may differ from ours.
+// The leases of nodes, read again and again while a zone is in doubt. Times in them are compared with each other only,
+// never with a clock: nodes' clocks may differ from ours.
 class LeaseMemory {
  public:
-  void read(const std::map<std::string, std::string>& renew_times);  // by node
+  void read(const std::map<std::string, std::string>& renew_times, TimePoint now);  // by node
   void forget();
 
-  bool compared() const { return reads_ > 1; }
-  bool renewed(const std::string& node) const { return renewed_.contains(node); }
+  std::chrono::milliseconds compared_for() const;  // between the first read and the last
+  // The lease was seen to change less than kRenewalLimit before the last read.
+  bool renewed(const std::string& node) const;
+
+  // Nodes renew every 10 s.
+  static constexpr std::chrono::seconds kRenewalLimit{12};
 
  private:
-  int reads_ = 0;
-  std::map<std::string, std::string> first_;
-  std::set<std::string> renewed_;
+  struct Known {
+    std::string time;
+    std::optional<TimePoint> changed_at;
+  };
+
+  std::optional<TimePoint> first_;
+  TimePoint last_;
+  std::map<std::string, Known> nodes_;
 };
 
-ZoneEvidences gather_evidence(const std::vector<AgentContact>& agents, const std::vector<NodeView>& nodes,
-                              const LeaseMemory& leases);
+// Of pods whose gates were closed because of a doubt.
+struct KubeletAnswers {
+  std::int32_t asked = 0;
+  std::int32_t answered = 0;
+};
+
+struct ZoneSources {
+  const std::vector<AgentContact>& agents;
+  const std::vector<NodeView>& nodes;
+  const LeaseMemory& leases;
+  const std::map<std::string, KubeletAnswers>& kubelets;  // by zone
+};
+
+ZoneEvidences gather_evidence(const ZoneSources& sources);
 
 // A zone may be in trouble: leases must be read.
 bool is_in_doubt(const ZoneEvidences& evidence, const ZoneHealths& health);

@@ -47,11 +47,18 @@ bool nodes_are_misjudged(const ZoneEvidences& seen) {
   });
 }
 
+// None of them has renewed its lease, and that means something.
+bool nodes_are_silent(const ZoneEvidence& zone, const ZoneThresholds& thresholds) {
+  if (zone.leases_for >= thresholds.leases_decide_after) return true;
+  const bool kubelets = zone.asked_kubelets > 0 && !majority(zone.answered_kubelets, zone.asked_kubelets);
+  return kubelets && zone.leases_for >= thresholds.leases_speak_after;
+}
+
 Finding examine(const ZoneEvidence& zone, bool witness, bool misjudged, bool api_reachable,
                 const ZoneThresholds& thresholds) {
   const bool nodes_lost = api_reachable && majority(zone.unreachable_nodes, zone.nodes);
   const bool silent = zone.agents > 0 && zone.silent_for >= thresholds.suspect_after;
-  const bool alive = api_reachable && zone.leases_read && majority(zone.renewed_nodes, zone.nodes);
+  const bool alive = api_reachable && majority(zone.renewed_nodes, zone.nodes);
   const std::string nodes = share(zone.unreachable_nodes, zone.nodes, "nodes are not heard of");
   const std::string agents = share(zone.silent, zone.agents, "agents do not answer");
   if (!silent) {
@@ -64,8 +71,7 @@ Finding examine(const ZoneEvidence& zone, bool witness, bool misjudged, bool api
   }
   if (nodes_lost) return {Verdict::kDead, agents + ", and " + nodes};
   if (!witness) return {Verdict::kUnknown, agents + ", and none of any other zone does"};
-  const bool leases_agree = api_reachable && zone.leases_read && !alive;
-  if (zone.silent_for >= thresholds.fail_after && leases_agree) {
+  if (zone.silent_for >= thresholds.fail_after && api_reachable && !alive && nodes_are_silent(zone, thresholds)) {
     return {Verdict::kDead,
             agents + ", and " +
                 share(zone.nodes - zone.renewed_nodes, zone.nodes, "nodes have not renewed their leases since")};

@@ -4,7 +4,8 @@
 // Agents that stop answering move traffic, which is cheap and reversible; capacity moves only when several kinds of
 // evidence agree. Three rules keep the operator from blaming a zone for its own troubles:
 // - silence counts only while agents of another zone answer (else our own network may be what is broken);
-// - a node that renewed its lease after the silence began is alive, whoever cannot reach it;
+// - a node that renewed its lease not long ago is alive, whoever cannot reach it. Until every node must have done so,
+//   its kubelet is asked another way: gates are closed, which it answers within a second (routing.h);
 // - what the API server last said about nodes is void while it cannot be reached.
 #pragma once
 
@@ -17,6 +18,7 @@
 #include <vector>
 
 #include "operator/kube/timestamp.h"
+#include "operator/plan/evidence.h"
 
 namespace millrace::controller {
 
@@ -37,9 +39,12 @@ struct ZoneEvidence {
   std::chrono::milliseconds silent_for{0};  // how long at least half of all have been silent; 0: fewer are
   std::int32_t nodes = 0;
   std::int32_t unreachable_nodes = 0;  // condition Ready is Unknown: their kubelets are not heard of
-  // Leases are read only while a zone is in doubt: those that changed since then.
-  std::int32_t renewed_nodes = 0;
-  bool leases_read = false;  // at least twice
+  // Leases are read only while a zone is in doubt.
+  std::int32_t renewed_nodes = 0;           // not long ago, as seen since then
+  std::chrono::milliseconds leases_for{0};  // how long they have been compared
+  // Pods whose gates were closed because of the doubt.
+  std::int32_t asked_kubelets = 0;
+  std::int32_t answered_kubelets = 0;  // of them, those whose kubelet has said so to the API server
 };
 
 struct ZoneHealth {
@@ -53,8 +58,12 @@ struct ZoneHealth {
 };
 
 struct ZoneThresholds {
-  std::chrono::milliseconds suspect_after{3'000};   // of silence; longer than any blip that should not matter
-  std::chrono::milliseconds fail_after{7'000};      // of silence
+  std::chrono::milliseconds suspect_after = kSilenceLimit;
+  std::chrono::milliseconds fail_after{7'000};  // of silence
+  // Of comparing leases: before they speak beside kubelets that were asked, and before they decide alone, which is
+  // longer than the 10 s between two renewals of a node.
+  std::chrono::milliseconds leases_speak_after{3'000};
+  std::chrono::milliseconds leases_decide_after{11'000};
   std::chrono::milliseconds trust_after{5'000};     // of calm: Suspect becomes Healthy
   std::chrono::milliseconds recover_after{60'000};  // of calm: Recovering becomes Healthy
 };

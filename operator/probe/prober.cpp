@@ -165,6 +165,15 @@ std::vector<AgentContact> Prober::contacts() const {
   return contacts;
 }
 
+std::set<kube::ObjectKey> Prober::deployments_in(const std::set<std::string>& zones) const {
+  const std::lock_guard lock(mutex_);
+  std::set<kube::ObjectKey> deployments;
+  for (const auto& [name, entry] : entries_) {
+    if (zones.contains(entry.group.zone)) deployments.insert(name.first);
+  }
+  return deployments;
+}
+
 milliseconds Prober::Known::silence() const {
   if (watched) return milliseconds(0);
   return std::chrono::duration_cast<milliseconds>(Clock::now() - alive_at);
@@ -285,7 +294,7 @@ bool Prober::keep_answer_locked(const Round& round, const std::string& uid, Stat
 }
 
 void Prober::decide(const RoundPtr& round) {
-  if (!round->whole) return finish(round);
+  if (!round->whole || !options_.may_tell()) return finish(round);
   if (round->group.drain) return drain(round);
   std::vector<MemberView> members;
   for (Question& question : round->asked) members.push_back(std::move(question.member));

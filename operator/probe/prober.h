@@ -1,5 +1,5 @@
-// Asks agents how they are, gives groups their membership and tells agents to drain. What the agents said last is kept
-// with its age; the reconciler reads it, and is told when it should look again.
+// Asks agents how they are, gives groups their membership and tells agents to drain, where it may. What the agents said
+// last is kept with its age; the reconciler reads it, and is told when it should look again.
 //
 // A group that starts, drains or fails, or of which an agent does not answer, is asked whole every second. One that
 // serves steadily is asked through its leader alone, who knows when a follower has gone: every second while its numbers
@@ -72,6 +72,8 @@ struct ProberOptions {
   std::chrono::milliseconds retry{100};
   std::chrono::milliseconds settle{2'000};  // until every member of a group has noticed its membership
   std::chrono::milliseconds rest{10'000};   // between two attempts to start a group that does not come up
+  // False: agents are asked and told nothing. Called on the client's threads; must not block.
+  std::function<bool()> may_tell = [] { return true; };
   // These are called on the threads of the prober and of the client, and must not block.
   std::function<void(const kube::ObjectKey&)> on_change;  // something changed that a plan may depend on
   std::function<void(const kube::ObjectKey&)> on_round;   // a group was asked, whatever it said
@@ -91,6 +93,9 @@ class Prober final : public AgentProbe {
 
   // Every agent that answered at some time.
   std::vector<AgentContact> contacts() const;
+
+  // Those with a group in one of the zones.
+  std::set<kube::ObjectKey> deployments_in(const std::set<std::string>& zones) const;
 
  private:
   using Clock = std::chrono::steady_clock;

@@ -37,6 +37,11 @@ void AdminTokens::forget(const kube::ObjectKey& deployment) {
   known_.erase(deployment);
 }
 
+std::optional<AdminToken> AdminTokens::read_only(const kube::ObjectKey& deployment) const {
+  const auto secret = client_.get(kube::kSecret, {deployment.ns, admin_secret_name(deployment)});
+  return secret ? token_of(*secret, now_()) : std::nullopt;
+}
+
 // While the token before is accepted there is something to wait for: its end, and a request made meanwhile.
 AdminTokens::Access AdminTokens::access_of(const Known& known) const {
   Access access{known.token};

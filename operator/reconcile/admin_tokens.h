@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <string>
 
 #include "operator/kube/client.h"
@@ -29,6 +30,9 @@ class AdminTokens {
   // not be changed is told as an event, and its token stays.
   Access get(const kube::Object& object, const Parent& parent, bool look);
   void forget(const kube::ObjectKey& deployment);
+
+  // As the Secret has it now, for who may not write; empty when there is none.
+  std::optional<AdminToken> read_only(const kube::ObjectKey& deployment) const;
 
  private:
   struct Known {

@@ -50,7 +50,9 @@ void trim_pod(kube::Object& pod) {
   Json& status = member(object, "status");
   keep_only(status, {"phase", "podIP", "conditions", "containerStatuses"});
   for_each_item(member(status, "conditions"), [](Json& condition) {
-    keep_only(condition, {"type", "status", "message", "lastTransitionTime"});
+    const bool explained = member(condition, "status") == "False";  // nobody asks why all is well
+    if (!explained && condition.is_object()) condition.erase("reason");
+    keep_only(condition, {"type", "status", "reason", "message", "lastTransitionTime"});
   });
   for_each_item(member(status, "containerStatuses"), [](Json& container) {
     keep_only(container, {"restartCount", "state", "lastState"});

@@ -44,7 +44,8 @@ Controller::Controller(kube::Client& client, AgentClients agents, ControllerOpti
         return queue;
       }()) {
   ProberOptions probing;
-  probing.on_change = [this](const kube::ObjectKey& key) { queue_.add(key); };
+  probing.may_tell = options_.may_write;
+  probing.on_change = [this](const kube::ObjectKey& key) { enqueue(key, Priority::kHigh); };
   probing.on_round = [this](const kube::ObjectKey& key) { autoscaler_->look(key); };
   autoscaler_ = std::make_unique<Autoscaler>(AutoscalerOptions{
       [this](const std::string& uid) { return asked_->evidence(uid); },
@@ -53,6 +54,8 @@ Controller::Controller(kube::Client& client, AgentClients agents, ControllerOpti
   });
   prober_ = std::make_unique<Prober>(agents.agents, std::move(probing));
   asked_ = prober_.get();
+  follower_ =
+      std::make_unique<Follower>([this](const kube::ObjectKey& key) { return reconciler_->agents_of(key); }, *prober_);
   const std::vector<std::string> everywhere{""};
   for (const std::string& ns : options_.namespaces.empty() ? everywhere : options_.namespaces) {
     for (const kube::ResourceKind& kind : {kube::kModelDeployment, kube::kPod, kube::kService, kube::kConfigMap,
@@ -65,6 +68,7 @@ Controller::Controller(kube::Client& client, AgentClients agents, ControllerOpti
   zones_ = std::make_unique<ZoneMonitor>(client_, ZoneMonitor::Sources{
                                                       [this] { return prober_->contacts(); },
                                                       [this] { return nodes(); },
+                                                      [this](const auto& zones) { return kubelets(zones); },
                                                       options_.reconciler.now,
                                                   });
   ReconcilerOptions reconciling = options_.reconciler;
@@ -121,10 +125,15 @@ void Controller::on_change(const kube::ResourceKind& kind, const kube::Change& c
     const bool same = change.before && change.after && same_for_placement(*change.before, *change.after);
     if (!same && !change.from_list) enqueue_all();
   } else if (kind == kube::kModelDeployment) {
-    queue_.add(change.object().key(), priority);
+    enqueue(change.object().key(), priority);
   } else if (const auto owner = change.object().label(kDeploymentLabel)) {
-    queue_.add({change.object().ns(), *owner}, priority);
+    enqueue({change.object().ns(), *owner}, priority);
   }
+}
+
+void Controller::enqueue(const kube::ObjectKey& deployment, Priority priority) {
+  queue_.add(deployment, priority);
+  if (!options_.may_write()) follower_->add(deployment);
 }
 
 void Controller::enqueue_all() {
@@ -140,20 +149,46 @@ bool Controller::synced() const {
 void Controller::start() {
   if (!workers_.empty()) return;
   zone_watch_ = std::jthread([this](const std::stop_token& stop) { watch_zones(stop); });
+  follower_->start();
   for (int i = 0; i < options_.workers; ++i) {
     workers_.emplace_back([this](std::stop_token stop) { work(stop); });
   }
 }
 
-// Zones are judged by a leader only: nobody else asks agents.
+// Also by an operator that does not lead: it may have to when a zone is lost.
 void Controller::watch_zones(const std::stop_token& stop) {
-  std::mutex mutex;
-  std::condition_variable_any wake;
-  while (!stop.stop_requested()) {
-    if (synced() && zones_->look(stop)) enqueue_all();
-    std::unique_lock lock(mutex);
-    wake.wait_for(lock, stop, kLookAtZones, [] { return false; });
+  do {
+    if (synced()) look_at_zones(stop);
+  } while (common::sleep_unless_stopped(kLookAtZones, stop));
+}
+
+void Controller::look_at_zones(const std::stop_token& stop) {
+  const std::set<std::string> changed = zones_->look(stop);
+  for (const kube::ObjectKey& key : prober_->deployments_in(changed)) queue_.add(key, Priority::kUrgent);
+  if (!changed.empty()) enqueue_all();
+}
+
+std::map<std::string, KubeletAnswers> Controller::kubelets(const std::set<std::string>& zones) const {
+  std::map<std::string, KubeletAnswers> answers;
+  for (const kube::ObjectKey& deployment : prober_->deployments_in(zones)) {
+    for (const kube::ObjectPtr& pod : cache_->children(kube::kPod, deployment)) {
+      const auto zone = pod->label(kZoneLabel);
+      if (!zone || !zones.contains(*zone)) continue;
+      const PodView view = pod_view(*pod, [](const std::string&) { return std::nullopt; });
+      if (!view.doubt_answered || view.terminating()) continue;
+      ++answers[*zone].asked;
+      if (*view.doubt_answered) ++answers[*zone].answered;
+    }
   }
+  return answers;
+}
+
+bool Controller::is_doubted(const std::string& node) const {
+  const kube::ObjectPtr object = informers_.back()->store().get({"", node});
+  if (!object) return false;
+  const ZoneHealths zones = zones_->health();
+  const auto zone = zones.find(node_view(*object).zone);
+  return zone != zones.end() && !zone->second.takes_traffic();
 }
 
 void Controller::stop_workers() {
@@ -166,6 +201,7 @@ void Controller::stop_workers() {
 void Controller::stop() {
   stop_workers();
   for (const auto& informer : informers_) informer->stop();
+  follower_->stop();
   prober_.reset();
   experts_.reset();
 }
@@ -180,6 +216,7 @@ void Controller::work(std::stop_token stop) {
     while (!options_.may_write()) {
       if (!common::sleep_unless_stopped(kLookForLeadership, stop)) return false;
     }
+    follower_->end();
     return true;
   };
   while (lead()) {

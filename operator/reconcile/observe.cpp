@@ -7,6 +7,7 @@
 
 #include "operator/api/labels.h"
 #include "operator/kube/timestamp.h"
+#include "operator/plan/routing.h"
 #include "operator/reconcile/node_notice.h"
 #include "operator/resources/pod.h"
 
@@ -62,13 +63,17 @@ void read_trouble(const kube::Object& pod, PodView& view) {
 void read_conditions(const kube::Object& pod, PodView& view) {
   const Json& conditions = pod.at("/status/conditions");
   view.containers_ready = text(entry_of(conditions, "type", "ContainersReady"), "status") == "True";
-  view.ready = text(entry_of(conditions, "type", "Ready"), "status") == "True";
+  const Json& ready = entry_of(conditions, "type", "Ready");
+  view.ready = text(ready, "status") == "True";
   const Json& scheduled = entry_of(conditions, "type", "PodScheduled");
   if (text(scheduled, "status") == "False") view.unschedulable = text(scheduled, "message");
   const Json& gate = entry_of(conditions, "type", kRoutableGate);
   if (gate.is_object()) {
     view.gate = text(gate, "status") == "True";
     view.gate_since = kube::parse_timestamp(text(gate, "lastTransitionTime")).value_or(TimePoint{});
+    const std::string reason = text(gate, "reason");
+    const bool in_doubt = !*view.gate && (reason == kZoneInDoubt || reason == kSilent);
+    if (in_doubt) view.doubt_answered = !view.ready && text(ready, "reason") != kForKubeletReason;
   }
 }
 

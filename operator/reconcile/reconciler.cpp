@@ -7,6 +7,7 @@
 #include "operator/api/labels.h"
 #include "operator/kube/timestamp.h"
 #include "operator/plan/revision.h"
+#include "operator/plan/routing.h"
 #include "operator/reconcile/api_key.h"
 #include "operator/reconcile/compare.h"
 #include "operator/reconcile/observe.h"
@@ -24,7 +25,9 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kLookAgainSoon{200};
 constexpr milliseconds kLookForSecret{3'000};  // Secrets are not watched
+// Each of these always applies the same fields, so that none takes away what another one said.
 constexpr const char* kRoutingManager = "millrace-operator/routing";
+constexpr const char* kForKubeletManager = "millrace-operator/routing-for-kubelet";
 
 const PodView* find_pod(const Observed& observed, const std::string& name) {
   for (const GroupView& group : observed.groups) {
@@ -292,39 +295,70 @@ void Reconciler::retire(const Parent& parent, const RetirePod& pod) {
 void Reconciler::set_gate(const Parent& parent, const SetGate& gate, const Observed& observed) {
   kube::Object pod(kube::kPod, {parent.key.ns, gate.name});
   pod.json()["metadata"]["uid"] = find_pod(observed, gate.name)->uid;  // not a later pod of the same name
-  const Json condition = {{"type", kRoutableGate},
-                          {"status", gate.open ? "True" : "False"},
-                          {"reason", gate.reason},
-                          {"lastTransitionTime", kube::format_time(options_.now())}};
-  pod.json()["status"]["conditions"] = Json::array({condition});
+  const std::string now = kube::format_time(options_.now());
+  Json conditions = Json::array({{{"type", kRoutableGate},
+                                  {"status", gate.open ? "True" : "False"},
+                                  {"reason", gate.reason},
+                                  {"lastTransitionTime", now}}});
+  if (gate.for_kubelet) {
+    conditions.push_back({{"type", "Ready"},
+                          {"status", "False"},
+                          {"reason", kForKubeletReason},
+                          {"message", kForKubeletMessage},
+                          {"lastTransitionTime", now}});
+  }
+  pod.json()["status"]["conditions"] = std::move(conditions);
   kube::ApplyOptions options;
   options.subresource = "status";
-  options.field_manager = kRoutingManager;
+  options.field_manager = gate.for_kubelet ? kForKubeletManager : kRoutingManager;
   client_.apply(kube::kPod, pod, options);
+}
+
+std::vector<ProbeGroup> Reconciler::probe_groups(const kube::ObjectKey& key, const std::vector<GroupView>& groups,
+                                                 const AgentAccess& access) const {
+  std::map<std::string, GroupShape> shapes;
+  for (const kube::ObjectPtr& pod : cache_.children(kube::kPod, key)) {
+    if (const auto shape = shape_of_pod(*pod)) shapes[shape->name] = *shape;
+  }
+  std::vector<ProbeGroup> result;
+  for (const GroupView& group : groups) {
+    if (!shapes.contains(group.name) || group.terminating()) continue;
+    ProbeGroup target{shapes[group.name], {}, access.token, false, group.zone};
+    target.previous_token = access.previous_token;
+    target.tls = access.at("", group.pods.front().tls_secret).tls;
+    for (const PodView& pod : group.pods) {
+      if (!pod.ip.empty() && !pod.ended()) target.pods.push_back({pod.uid, pod.ip, pod.index});
+    }
+    if (!target.pods.empty()) result.push_back(std::move(target));
+  }
+  return result;
 }
 
 void Reconciler::watch_agents(const Parent& parent, const Outcome& outcome, const AgentAccess& access) {
   const std::set<std::string> draining(outcome.plan.draining.begin(), outcome.plan.draining.end());
-  std::map<std::string, GroupShape> shapes;
-  for (const kube::ObjectPtr& pod : cache_.children(kube::kPod, parent.key)) {
-    if (const auto shape = shape_of_pod(*pod)) shapes[shape->name] = *shape;
-  }
   const auto& autoscaling = parent.spec.autoscaling;
   const bool closely =
       outcome.rollout.report.canary.measures || (autoscaling && autoscaling->mode == AutoscalingSpec::Mode::kBuiltIn);
-  std::vector<ProbeGroup> groups;
-  for (const GroupView& group : outcome.observed.groups) {
-    if (!shapes.contains(group.name) || group.terminating()) continue;
-    ProbeGroup target{shapes[group.name], {}, access.token, draining.contains(group.name), group.zone};
-    target.previous_token = access.previous_token;
-    target.tls = access.at("", group.pods.front().tls_secret).tls;
-    target.closely = closely;
-    for (const PodView& pod : group.pods) {
-      if (!pod.ip.empty() && !pod.ended()) target.pods.push_back({pod.uid, pod.ip, pod.index});
-    }
-    if (!target.pods.empty()) groups.push_back(std::move(target));
+  std::vector<ProbeGroup> groups = probe_groups(parent.key, outcome.observed.groups, access);
+  for (ProbeGroup& group : groups) {
+    group.drain = draining.contains(group.shape.name);
+    group.closely = closely;
   }
   probe_.watch(parent.key, std::move(groups));
+}
+
+std::vector<ProbeGroup> Reconciler::agents_of(const kube::ObjectKey& key) {
+  const kube::ObjectPtr object = cache_.get(kube::kModelDeployment, key);
+  if (!object || object->is_deleted()) return {};
+  ParsedSpec parsed = parse_spec(*object, UnknownFields::kIgnore);
+  const auto token = tokens_.read_only(key);
+  if (!parsed.ok() || !token) return {};
+  Observed observed;
+  observed.groups =
+      group_views(cache_.children(kube::kPod, key), object->uid(), [](const std::string&) { return std::nullopt; });
+  const std::string revision = revision_of(parsed.spec);
+  TlsTrust::Look trust = trust_.look(parent_of(*object, std::move(parsed.spec), revision), observed);
+  return probe_groups(key, observed.groups, {token->token, token->previous, std::move(trust.clients)});
 }
 
 void Reconciler::balance_experts(const Parent& parent, const Outcome& outcome, const AgentAccess& access) {

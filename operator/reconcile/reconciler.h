@@ -46,6 +46,9 @@ class Reconciler {
   // Throws common::Error when the cluster refused something; the status then says so, and the caller backs off.
   Result reconcile(const kube::ObjectKey& key);
 
+  // Whom reconcile() would have asked, were there nothing to change. Writes nothing; may run beside reconcile().
+  std::vector<ProbeGroup> agents_of(const kube::ObjectKey& key);
+
  private:
   struct Outcome {  // of one pass, for status and result
     Observed observed;
@@ -73,6 +76,8 @@ class Reconciler {
   void act(const kube::Object& object, const Parent& parent, Outcome& outcome);
   void retire(const Parent& parent, const RetirePod& pod);
   void set_gate(const Parent& parent, const SetGate& gate, const Observed& observed);
+  std::vector<ProbeGroup> probe_groups(const kube::ObjectKey& key, const std::vector<GroupView>& groups,
+                                       const AgentAccess& access) const;
   void watch_agents(const Parent& parent, const Outcome& outcome, const AgentAccess& access);
   void balance_experts(const Parent& parent, const Outcome& outcome, const AgentAccess& access);
   void tell(const kube::Object& object, const Plan& plan);

@@ -4,8 +4,10 @@
 
 #include <chrono>
 #include <functional>
+#include <map>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -20,19 +22,22 @@ class ZoneMonitor {
   struct Sources {
     std::function<std::vector<AgentContact>()> agents;
     std::function<std::vector<NodeView>()> nodes;
+    // Asked for while a zone is in doubt, with those that take no traffic.
+    std::function<std::map<std::string, KubeletAnswers>(const std::set<std::string>& zones)> kubelets;
     std::function<TimePoint()> now;
   };
 
   // `client` is borrowed.
   ZoneMonitor(kube::Client& client, Sources sources, ZoneThresholds thresholds = {});
 
-  // One look. True when the state of a zone has changed. One thread at a time.
-  bool look(std::stop_token stop = {});
+  // One look. The zones whose state has changed. One thread at a time.
+  std::set<std::string> look(std::stop_token stop = {});
 
   // Any thread.
   ZoneHealths health() const;
 
  private:
+  std::map<std::string, KubeletAnswers> kubelets(const ZoneHealths& health) const;
   void read_leases(TimePoint now, std::stop_token stop);
   void tell(const ZoneHealths& before, const ZoneHealths& after) const;
 

@@ -19,6 +19,7 @@ finish() {
   if ((status != 0)); then
     bed kubectl get pods,modeldeployments -A -o wide || true
     bed kubectl get events -A --sort-by=.lastTimestamp 2>/dev/null | tail -n 30 || true
+    bed kubectl logs -n $system -l app.kubernetes.io/name=millrace --prefix --tail=-1 >"$dir/operators.log" 2>&1 || true
     echo "FAILED with $status; logs are in $dir"
   fi
   bed stop

@@ -9,7 +9,8 @@
 #   nodes.sh run DIR PLACE COMMAND..  in the network of cp (the control plane), a, b or c
 #   nodes.sh kubectl DIR ARGUMENT..   as the administrator; `helm` likewise
 #   nodes.sh import DIR IMAGE.tar     gives an image to every node
-#   nodes.sh cut DIR NODE|api         takes a zone's network away, or the API server from all; `heal` undoes it
+#   nodes.sh cut DIR NODE|api|admin-NODE   takes a zone's network away, or the API server from all, or the admin ports of
+#                                     a node's agents from other nodes; `heal` undoes it
 #
 # Needs root, scripts/packages.sh cluster and scripts/cluster-tools.sh --nodes.
 set -euo pipefail
@@ -211,6 +212,7 @@ api_rules() {
 }
 cut_api() { api_rules -A; }
 heal_api() { api_rules -D; }
+admin_rules() { in_network "$2" iptables "$1" FORWARD -i eth0 -p tcp --dport 8001 -j DROP; }
 
 # In the order in which nothing is left without its parent: nodes with all their processes, servers, what they made.
 stop() {
@@ -242,6 +244,12 @@ case $command in
   kubectl) kubectl "$@" ;;
   helm) in_network cp env HELM_CACHE_HOME="$dir/helm" KUBECONFIG="$dir/admin.kubeconfig" "$(program helm)" "$@" ;;
   import) import_image "$1" ;;
-  cut | heal) if [[ $1 == api ]]; then "${command}_api"; else "${command}_node" "$1"; fi ;;
+  cut | heal)
+    case $1 in
+      api) "${command}_api" ;;
+      admin-*) if [[ $command == cut ]]; then admin_rules -I "${1#admin-}"; else admin_rules -D "${1#admin-}"; fi ;;
+      *) "${command}_node" "$1" ;;
+    esac
+    ;;
   *) die "unknown command '$command'; see the head of this file" ;;
 esac

@@ -270,6 +270,41 @@ TEST(LeaderElector, TakesOverFromAHolderThatWentSilent) {
   EXPECT_EQ(elector.transitions(), 5);
 }
 
+// A leader on a node that is doubted is waited for as long as it renews, and not a minute longer.
+TEST(LeaderElector, DoesNotWaitForALeaderThatIsDoubtedAndMissesARenewal) {
+  LeaseServer server;
+  Counter a_started;
+  Counter b_started;
+  Counter lost;
+  auto leader = candidate("a", a_started, lost);
+  leader.node = "node-a";
+  LeaderElector a(server.client, leader);
+  ASSERT_TRUE(a_started.reaches(1));
+  EXPECT_EQ(server.lease().annotation("millrace.dev/node"), "node-a");
+
+  std::atomic<bool> cut_off = false;
+  Counter asked;
+  testing::FakeClient others = server.client;
+  auto standby = candidate("b", b_started, lost);
+  standby.times = {60s, 50s, 500ms};
+  standby.node = "node-b";
+  standby.is_doubted = [&](const std::string& node) {
+    EXPECT_EQ(node, "node-a");
+    asked.add();
+    return cut_off.load();
+  };
+  LeaderElector b(others, standby);
+  cut_off = true;
+  ASSERT_TRUE(asked.reaches(10));
+  EXPECT_EQ(b_started.count(), 0) << "it renews, whoever cannot reach its node";
+  server.hand_to("dead");  // whose lease stays as it is
+  ASSERT_TRUE(b_started.reaches(1));
+  EXPECT_EQ(server.lease().string_at("/spec/holderIdentity"), "b");
+  EXPECT_EQ(server.lease().annotation("millrace.dev/node"), "node-b");
+  EXPECT_TRUE(lost.reaches(1)) << "whoever was replaced stops writing";
+  EXPECT_FALSE(a.is_leader());
+}
+
 TEST(LeaderElector, NeverHasTwoLeadersUnderContention) {
   LeaseServer server;
   Counter started;

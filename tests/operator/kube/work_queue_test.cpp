@@ -59,6 +59,14 @@ TEST_F(WorkQueueTest, LetsUserEditsOvertakeResyncs) {
   EXPECT_THAT(drain(), ::testing::ElementsAre("c", "b", "a"));
 }
 
+TEST_F(WorkQueueTest, LetsWhatFailsWhileItWaitsOvertakeEdits) {
+  queue_.add(kA, Priority::kHigh);
+  queue_.add(kB, Priority::kLow);
+  queue_.add(kC, Priority::kHigh);
+  queue_.add(kB, Priority::kUrgent);
+  EXPECT_THAT(drain(), ::testing::ElementsAre("b", "a", "c"));
+}
+
 TEST_F(WorkQueueTest, ReturnsAKeyEditedDuringWorkAtTheHigherPriority) {
   queue_.add(kA);
   ASSERT_EQ(queue_.try_get(), kA);

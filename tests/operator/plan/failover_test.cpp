@@ -41,7 +41,50 @@ TEST_F(Failover, AZoneInDoubtLosesTrafficAndKeepsItsGroups) {
   EXPECT_EQ(result.gates[0].name, "m-r1-0-0");
   EXPECT_FALSE(result.gates[0].open);
   EXPECT_EQ(result.gates[0].reason, "ZoneInDoubt");
+  EXPECT_TRUE(result.gates[0].for_kubelet);
   EXPECT_FALSE(result.moves_groups());
+}
+
+TEST_F(Failover, ADoubtIsSaidForAKubeletThatMayBeCutOffUntilThePodIsNotReady) {
+  group(0, "a");
+  group(1, "b");
+  state("a", ZoneState::kSuspect);
+  EXPECT_TRUE(plan_for(2).gates.at(0).for_kubelet);
+  PodView& pod = observed.groups[0].pods[0];
+  pod.gate = false;
+  ASSERT_EQ(plan_for(2).gates.size(), 1U) << "whoever closed the gate, requests still come";
+  EXPECT_TRUE(plan_for(2).gates[0].for_kubelet);
+  pod.ready = false;
+  EXPECT_TRUE(plan_for(2).gates.empty());
+}
+
+TEST_F(Failover, AGroupThatFallsSilentAloneLosesTrafficWhileAnotherAnswers) {
+  group(0, "a");
+  group(1, "b");
+  AgentEvidence& leader = *observed.groups[0].pods[0].evidence;
+  leader.error = "timed out";
+  leader.age = seconds(2);
+  Plan result = plan_for(2);
+  EXPECT_TRUE(result.gates.empty());
+  EXPECT_EQ(result.look_again, seconds(1));
+  leader.age = seconds(3);
+  result = plan_for(2);
+  ASSERT_EQ(result.gates.size(), 1U);
+  EXPECT_EQ(result.gates[0].name, "m-r1-0-0");
+  EXPECT_EQ(result.gates[0].reason, "Silent");
+  EXPECT_TRUE(result.gates[0].for_kubelet);
+  EXPECT_FALSE(result.moves_groups());
+  leader.error.clear();
+  EXPECT_TRUE(plan_for(2).gates.empty()) << "an old answer that nothing contradicts";
+}
+
+TEST_F(Failover, SilenceOfAllGroupsIsOurOwnTrouble) {
+  for (int i = 0; i < 2; ++i) {
+    group(i, "a");
+    observed.groups.back().pods[0].evidence->error = "timed out";
+    silence(i);
+  }
+  EXPECT_TRUE(plan_for(2).gates.empty());
 }
 
 TEST_F(Failover, ADoubtThatPassesGivesTrafficBack) {

@@ -15,15 +15,22 @@ NodeView node(const std::string& name, const std::string& zone, bool heard_of = 
   return view;
 }
 
-TEST(ZoneEvidence, CountsAgentsAndNodesByZone) {
-  const ZoneEvidences zones = gather_evidence(
-      {{"a", false, milliseconds(900)}, {"a", true, milliseconds(4'000)}, {"b", false, milliseconds(10)}},
-      {node("n1", "a"), node("n2", "a", false), node("n3", "c")}, {});
+ZoneEvidences gather(const std::vector<AgentContact>& agents, const std::vector<NodeView>& nodes = {},
+                     const LeaseMemory& leases = {}, const std::map<std::string, KubeletAnswers>& kubelets = {}) {
+  return gather_evidence({agents, nodes, leases, kubelets});
+}
+
+TEST(ZoneEvidence, CountsAgentsNodesAndKubeletsByZone) {
+  const ZoneEvidences zones =
+      gather({{"a", false, milliseconds(900)}, {"a", true, milliseconds(4'000)}, {"b", false, milliseconds(10)}},
+             {node("n1", "a"), node("n2", "a", false), node("n3", "c")}, {}, {{"a", {3, 2}}, {"gone", {1, 1}}});
   ASSERT_EQ(zones.size(), 3U);
   EXPECT_EQ(zones.at("a").agents, 2);
   EXPECT_EQ(zones.at("a").silent, 1);
   EXPECT_EQ(zones.at("a").nodes, 2);
   EXPECT_EQ(zones.at("a").unreachable_nodes, 1);
+  EXPECT_EQ(zones.at("a").asked_kubelets, 3);
+  EXPECT_EQ(zones.at("a").answered_kubelets, 2);
   EXPECT_EQ(zones.at("b").nodes, 0);
   EXPECT_EQ(zones.at("c").agents, 0);
 }
@@ -32,7 +39,7 @@ TEST(ZoneEvidence, SilenceIsThatOfHalfTheAgents) {
   const auto silence = [](std::vector<milliseconds> times) {
     std::vector<AgentContact> agents;
     for (const milliseconds time : times) agents.push_back({"a", time.count() > 0, time});
-    return gather_evidence(agents, {}, {}).at("a").silent_for;
+    return gather(agents).at("a").silent_for;
   };
   EXPECT_EQ(silence({milliseconds(7)}), milliseconds(7));
   EXPECT_EQ(silence({milliseconds(7), milliseconds(0)}), milliseconds(7));
@@ -42,26 +49,28 @@ TEST(ZoneEvidence, SilenceIsThatOfHalfTheAgents) {
 }
 
 TEST(ZoneEvidence, TheTimeSinceAnAnswerIsNoSilenceWhileNothingFailed) {
-  EXPECT_EQ(gather_evidence({{"a", false, milliseconds(900)}}, {}, {}).at("a").silent_for, milliseconds(0));
+  EXPECT_EQ(gather({{"a", false, milliseconds(900)}}).at("a").silent_for, milliseconds(0));
 }
 
-TEST(LeaseMemory, OnlyAChangeIsARenewal) {
+TEST(LeaseMemory, OnlyAChangeIsARenewalAndNotForLong) {
+  const auto at = [](int second) { return TimePoint(std::chrono::seconds(second)); };
   LeaseMemory leases;
-  leases.read({{"n1", "10:00"}, {"n2", "10:00"}});
-  EXPECT_FALSE(leases.compared());
-  leases.read({{"n1", "10:00"}, {"n2", "10:10"}, {"n3", "10:10"}});
-  EXPECT_TRUE(leases.compared());
+  leases.read({{"n1", "10:00"}, {"n2", "10:00"}}, at(0));
+  EXPECT_EQ(leases.compared_for(), milliseconds(0));
+  leases.read({{"n1", "10:00"}, {"n2", "10:10"}, {"n3", "10:10"}}, at(4));
+  EXPECT_EQ(leases.compared_for(), milliseconds(4'000));
   EXPECT_FALSE(leases.renewed("n1"));
   EXPECT_TRUE(leases.renewed("n2"));
   EXPECT_FALSE(leases.renewed("n3")) << "seen for the first time";
-  leases.read({{"n1", "10:00"}, {"n2", "10:10"}});
-  EXPECT_TRUE(leases.renewed("n2")) << "renewed once since the first look";
-  const ZoneEvidences zones = gather_evidence({}, {node("n1", "a"), node("n2", "a")}, leases);
+  leases.read({{"n1", "10:00"}, {"n2", "10:10"}}, at(15));
+  EXPECT_TRUE(leases.renewed("n2"));
+  const ZoneEvidences zones = gather({}, {node("n1", "a"), node("n2", "a")}, leases);
   EXPECT_EQ(zones.at("a").renewed_nodes, 1);
-  EXPECT_TRUE(zones.at("a").leases_read);
+  EXPECT_EQ(zones.at("a").leases_for, milliseconds(15'000));
+  leases.read({{"n1", "10:00"}, {"n2", "10:10"}}, at(16));
+  EXPECT_FALSE(leases.renewed("n2")) << "it has missed the next one";
   leases.forget();
-  EXPECT_FALSE(leases.compared());
-  EXPECT_FALSE(leases.renewed("n2"));
+  EXPECT_EQ(leases.compared_for(), milliseconds(0));
 }
 
 TEST(ZoneEvidence, DoubtBeginsWithEarlySilenceLostNodesOrAStateThatIsNotHealthy) {

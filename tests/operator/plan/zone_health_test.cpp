@@ -17,8 +17,9 @@ ZoneEvidence well() {
   return {.agents = 4, .nodes = 2};
 }
 
+// And its kubelets do not answer that gates are closed.
 ZoneEvidence silent(milliseconds time) {
-  return {.agents = 4, .silent = 4, .silent_for = time, .nodes = 2, .leases_read = true};
+  return {.agents = 4, .silent = 4, .silent_for = time, .nodes = 2, .leases_for = seconds(4), .asked_kubelets = 4};
 }
 
 // Three zones, of which tests disturb "a".
@@ -90,11 +91,29 @@ TEST(ZoneHealth, ANodeThatRenewsItsLeaseIsAlive) {
   EXPECT_EQ(zones.see_for(seconds(100), evidence), ZoneState::kSuspect) << "only our way to its agents is broken";
 }
 
-TEST(ZoneHealth, NothingFailsBeforeLeasesWereRead) {
+TEST(ZoneHealth, NothingFailsBeforeLeasesWereCompared) {
   Zones zones;
   ZoneEvidence evidence = silent(seconds(100));
-  evidence.leases_read = false;
+  evidence.leases_for = seconds(2);
   EXPECT_EQ(zones.see_for(seconds(100), evidence), ZoneState::kSuspect);
+}
+
+TEST(ZoneHealth, KubeletsThatAnswerSpeakForTheirZoneUntilLeasesDecide) {
+  Zones zones;
+  ZoneEvidence evidence = silent(seconds(100));
+  evidence.answered_kubelets = 3;
+  EXPECT_EQ(zones.see_for(seconds(100), evidence), ZoneState::kSuspect);
+  evidence.leases_for = seconds(11);
+  EXPECT_EQ(zones.see(evidence), ZoneState::kFailed) << "they answered, and went away afterwards";
+}
+
+TEST(ZoneHealth, WithoutAKubeletToAskLeasesDecideAlone) {
+  Zones zones;
+  ZoneEvidence evidence = silent(seconds(100));
+  evidence.asked_kubelets = 0;
+  EXPECT_EQ(zones.see_for(seconds(100), evidence), ZoneState::kSuspect) << "most nodes may be about to renew theirs";
+  evidence.leases_for = seconds(11);
+  EXPECT_EQ(zones.see(evidence), ZoneState::kFailed);
 }
 
 TEST(ZoneHealth, NodesThatAreNotHeardOfConfirmSilenceAtOnce) {
@@ -128,8 +147,7 @@ TEST(ZoneHealth, AZoneWithoutAgentsStaysWhileAgentsAnswerOnOtherNodesThatAreNotH
 TEST(ZoneHealth, AZoneWithoutAgentsWhoseNodesRenewTheirLeasesStays) {
   Zones zones;
   zones.see({.nodes = 2});
-  EXPECT_EQ(zones.see({.nodes = 2, .unreachable_nodes = 2, .renewed_nodes = 2, .leases_read = true}),
-            ZoneState::kHealthy);
+  EXPECT_EQ(zones.see({.nodes = 2, .unreachable_nodes = 2, .renewed_nodes = 2}), ZoneState::kHealthy);
 }
 
 TEST(ZoneHealth, SilenceOfEveryZoneIsOurOwnTrouble) {
@@ -183,8 +201,8 @@ TEST(ZoneHealth, AFailedZoneWhoseGroupsAreGoneNeedsASignOfLife) {
   Zones zones;
   zones.silence(seconds(8));
   ASSERT_EQ(zones.state(), ZoneState::kFailed);
-  EXPECT_EQ(zones.see_for(seconds(600), {.nodes = 2, .leases_read = true}), ZoneState::kFailed);
-  EXPECT_EQ(zones.see_for(seconds(6), {.nodes = 2, .renewed_nodes = 2, .leases_read = true}), ZoneState::kRecovering);
+  EXPECT_EQ(zones.see_for(seconds(600), {.nodes = 2, .leases_for = seconds(60)}), ZoneState::kFailed);
+  EXPECT_EQ(zones.see_for(seconds(6), {.nodes = 2, .renewed_nodes = 2}), ZoneState::kRecovering);
 }
 
 TEST(ZoneHealth, ARelapseFailsAtTheFirstSilence) {
@@ -254,7 +272,7 @@ TEST(ZoneHealth, AHundredBlipsOfUpToTwoSecondsChangeNothing) {
   ZoneHealths health;
   int seen_silent = 0;
   for (milliseconds now{1'000}; now < at; now += milliseconds(250)) {
-    ZoneEvidence evidence{.agents = 4, .nodes = 2, .leases_read = true};
+    ZoneEvidence evidence{.agents = 4, .nodes = 2, .leases_for = seconds(60), .asked_kubelets = 4};
     std::vector<milliseconds> silences;
     for (ProbedAgent& agent : agents) {
       agent.run_until(now, blips);

@@ -98,6 +98,23 @@ TEST_F(ProberTest, TriesAFailedGroupAgain) {
   EXPECT_TRUE(eventually([&] { return is_in(prober, "uid-0", AgentPhase::kServing); }));
 }
 
+TEST_F(ProberTest, AsksAndTellsNothingWhereItMayNot) {
+  std::atomic<bool> leads = false;
+  options_.may_tell = [&] { return leads.load(); };
+  agents_.start("ip-0");
+  agents_.start("ip-1");
+  Prober prober(agents_, options_);
+  prober.watch(kDeployment, {group(2, true)});
+  ASSERT_TRUE(eventually([&] { return agents_.asked("ip-0") >= 5 && agents_.asked("ip-1") >= 5; }));
+  EXPECT_TRUE(is_in(prober, "uid-0", AgentPhase::kWaitingForGroup)) << "and not draining";
+  prober.watch(kDeployment, {group(2)});
+  const int asked = agents_.asked("ip-1");
+  ASSERT_TRUE(eventually([&] { return agents_.asked("ip-1") >= asked + 5; }));
+  EXPECT_TRUE(agents_.pushes("ip-0").empty());
+  leads = true;
+  EXPECT_TRUE(eventually([&] { return is_in(prober, "uid-1", AgentPhase::kServing); }));
+}
+
 TEST_F(ProberTest, TellsTheLeaderToDrain) {
   agents_.start("ip-0");
   agents_.start("ip-1");

@@ -75,6 +75,21 @@ TEST(AdminTokens, OneRequestIsAnsweredOnceAlsoByAnotherOperator) {
   EXPECT_EQ(world.stored(), after);
 }
 
+TEST(AdminTokens, AreReadByAStandbyThatMakesNone) {
+  Rotating world;
+  EXPECT_EQ(world.reconciler.agents_of(world.key).at(0).token, world.stored().token);
+  world.ask("1");
+  world.reconcile();
+  const int writes = world.client.writes;
+  const std::vector<ProbeGroup> groups = world.reconciler.agents_of(world.key);
+  EXPECT_EQ(groups.at(0).token, world.stored().token);
+  EXPECT_EQ(groups.at(0).previous_token, world.stored().previous);
+  EXPECT_EQ(groups.at(0).pods, world.group().pods);
+  world.cluster.remove(kube::kSecret, kSecretKey);
+  EXPECT_TRUE(world.reconciler.agents_of(world.key).empty());
+  EXPECT_EQ(world.client.writes, writes);
+}
+
 TEST(AdminTokens, ASecondRequestWaitsUntilAgentsKnowTheFirstToken) {
   Rotating world;
   world.ask("1");

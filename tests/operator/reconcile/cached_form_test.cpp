@@ -30,10 +30,13 @@ Object served_pod() {
                     {"readinessGates", {{{"conditionType", kRoutableGate}}}},
                     {"containers", {{{"name", "agent"}, {"image", "agent:1"}}}}};
   object["status"] = {{"phase", "Running"}, {"podIP", "10.0.0.7"}, {"hostIP", "10.0.0.1"}, {"qosClass", "Burstable"}};
-  object["status"]["conditions"] = {
-      {{"type", "ContainersReady"}, {"status", "True"}, {"lastProbeTime", nullptr}},
-      {{"type", "PodScheduled"}, {"status", "False"}, {"message", "no room"}},
-      {{"type", kRoutableGate}, {"status", "True"}, {"lastTransitionTime", "2026-01-02T03:10:00Z"}}};
+  object["status"]["conditions"] = {{{"type", "ContainersReady"}, {"status", "True"}, {"lastProbeTime", nullptr}},
+                                    {{"type", "PodScheduled"}, {"status", "False"}, {"message", "no room"}},
+                                    {{"type", "Ready"}, {"status", "False"}, {"reason", "ReadinessGatesNotReady"}},
+                                    {{"type", kRoutableGate},
+                                     {"status", "False"},
+                                     {"reason", "ZoneInDoubt"},
+                                     {"lastTransitionTime", "2026-01-02T03:10:00Z"}}};
   object["status"]["containerStatuses"] = {
       {{"name", "agent"},
        {"imageID", "sha256:1"},
@@ -63,6 +66,7 @@ TEST(CachedForm, KeepsOfAPodWhatIsReadOfIt) {
   EXPECT_TRUE(after.gated);
   EXPECT_EQ(after.gate, before.gate);
   EXPECT_EQ(after.gate_since, before.gate_since);
+  EXPECT_EQ(after.doubt_answered, true);
   EXPECT_EQ(after.retiring_since, before.retiring_since);
   EXPECT_EQ(after.restarts, 4);
   EXPECT_EQ(after.trouble_reason, "CrashLoopBackOff");

@@ -1,14 +1,18 @@
-// The controller over a cluster in memory: which of many deployments it turns to first.
+// The controller over a cluster in memory: which of many deployments it turns to first, and what it does while it does
+// not lead.
 #include "operator/reconcile/controller.h"
 
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <map>
+#include <optional>
 #include <thread>
 
 #include "common/log.h"
 #include "operator/local/memory_cluster.h"
 #include "tests/operator/reconcile/fake_agents.h"
+#include "tests/operator/reconcile/world.h"
 
 namespace millrace::controller {
 namespace {
@@ -91,6 +95,66 @@ TEST_F(ManyDeployments, AStandbyLeavesKeysInTheirPlaces) {
   EXPECT_EQ(told(), 0);
   leads_ = true;
   EXPECT_TRUE(eventually([&] { return told() == kCount; }));
+}
+
+// A deployment that serves with a group in zone a and one in zone b, and an operator that does not lead.
+class Standby : public ::testing::Test {
+ protected:
+  Standby() {
+    world_.apply({{"replicas", 2}});
+    EXPECT_TRUE(world_.settle());
+    for (const kube::Object& pod : world_.pods()) {
+      pods_[pod.label(kZoneLabel).value_or("")] = pod;
+      agents_.start(ip(pod));
+      agents_.set(ip(pod), common::AgentPhase::kServing);
+    }
+    options_.workers = 1;
+    options_.may_write = [this] { return leads_.load(); };
+    controller_.emplace(world_.cluster, AgentClients{agents_, others_.experts, others_.prompts}, options_);
+    controller_->start();
+  }
+
+  static std::string ip(const kube::Object& pod) { return pod.string_at("/status/podIP"); }
+  bool has_heard(const kube::Object& pod) {
+    const auto evidence = controller_->evidence(pod.uid());
+    return evidence && evidence->answered;
+  }
+
+  testing::World world_;
+  std::map<std::string, kube::Object> pods_;  // by zone
+  testing::FakeAgents agents_;
+  HttpAgentClients others_;
+  std::atomic<bool> leads_{false};
+  ControllerOptions options_;
+  std::optional<Controller> controller_;
+};
+
+TEST_F(Standby, KnowsOfAgentsAndZonesWhatTheLeaderKnowsAndChangesNothing) {
+  const std::uint64_t version = world_.cluster.version();
+  ASSERT_TRUE(eventually([&] { return has_heard(pods_["a"]) && has_heard(pods_["b"]); }));
+  EXPECT_FALSE(controller_->is_doubted("node-a"));
+  agents_.stop(ip(pods_["a"]));
+  ASSERT_TRUE(eventually([&] { return controller_->is_doubted("node-a"); }));
+  EXPECT_FALSE(controller_->is_doubted("node-b"));
+  EXPECT_FALSE(controller_->is_doubted("node-of-another-cluster"));
+  EXPECT_EQ(world_.cluster.version(), version);
+  EXPECT_TRUE(agents_.pushes(ip(pods_["b"])).empty());
+  leads_ = true;
+  const auto out_of_traffic = [&] {
+    return !testing::World::is_routable(*world_.cluster.get(kube::kPod, pods_["a"].key()));
+  };
+  EXPECT_TRUE(eventually(out_of_traffic));
+  EXPECT_TRUE(testing::World::is_routable(*world_.cluster.get(kube::kPod, pods_["b"].key())));
+}
+
+TEST_F(Standby, LooksUpTheAgentsOfDeploymentsThatCameLater) {
+  ASSERT_TRUE(eventually([&] { return has_heard(pods_["a"]); }));
+  world_.apply({{"replicas", 3}});
+  ASSERT_TRUE(world_.settle());
+  for (const kube::Object& pod : world_.pods()) {
+    agents_.start(ip(pod));
+    EXPECT_TRUE(eventually([&] { return has_heard(pod); }));
+  }
 }
 
 }  // namespace

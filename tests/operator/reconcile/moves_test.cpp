@@ -4,6 +4,7 @@
 
 #include <functional>
 
+#include "operator/reconcile/observe.h"
 #include "tests/operator/reconcile/world.h"
 
 namespace millrace::controller {
@@ -103,6 +104,37 @@ TEST_F(MovesTest, SaysInStatusWhatMovesAndWhy) {
   world.reconcile();
   EXPECT_EQ(world.condition("Ready"), "False");
   EXPECT_THAT(message("Ready"), HasSubstr("moves: node node-a is cordoned"));
+}
+
+TEST_F(MovesTest, AZoneInDoubtIsOutOfTrafficWithoutItsKubeletsAndComesBackWithThem) {
+  deploy(2);
+  const kube::ObjectKey pod = world.pods_on("node-a")[0].key();
+  const auto view = [&] {
+    return pod_view(*world.cluster.get(kube::kPod, pod), [](const std::string&) { return std::nullopt; });
+  };
+  ASSERT_TRUE(view().ready);
+  EXPECT_FALSE(view().doubt_answered);
+  zone("a", ZoneState::kSuspect);
+  world.reconcile();
+  EXPECT_FALSE(view().ready) << "its kubelet may be unable to say so";
+  EXPECT_EQ(view().doubt_answered, false);
+  const std::string version = world.cluster.get(kube::kPod, pod)->resource_version();
+  world.reconcile();
+  EXPECT_EQ(world.cluster.get(kube::kPod, pod)->resource_version(), version) << "it was said";
+  world.run_pods();
+  EXPECT_EQ(view().doubt_answered, true) << "the kubelet is there";
+  zone("a", ZoneState::kHealthy);
+  world.reconcile();
+  EXPECT_TRUE(view().gate.value_or(false));
+  EXPECT_FALSE(view().ready) << "that is for the kubelet to say";
+  world.run_pods();
+  EXPECT_TRUE(view().ready);
+  zone("a", ZoneState::kSuspect);
+  world.reconcile();
+  EXPECT_FALSE(view().ready) << "each time";
+  zone("a", ZoneState::kHealthy);
+  ASSERT_TRUE(world.settle());
+  EXPECT_EQ(world.routable(), 2);
 }
 
 TEST_F(MovesTest, WithoutASpareDeviceTheGroupLeavesFirst) {

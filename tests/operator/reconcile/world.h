@@ -245,7 +245,10 @@ class World {
                                  {"podIP", ip},
                                  {"conditions",
                                   {{{"type", "ContainersReady"}, {"status", "True"}},
-                                   {{"type", "Ready"}, {"status", passes_gates(pod) ? "True" : "False"}}}}};
+                                   {{"type", "Ready"},
+                                    {"status", passes_gates(pod) ? "True" : "False"},
+                                    {"reason", passes_gates(pod) ? "" : "ReadinessGatesNotReady"},
+                                    {"message", ""}}}}};
       kube::ApplyOptions options;
       options.subresource = "status";
       options.field_manager = "kubelet";

@@ -43,14 +43,22 @@ class ZoneMonitorTest : public ::testing::Test {
     cluster_.patch(kube::kLease, key, {{"spec", {{"renewTime", time}}}});
   }
 
-  // Half seconds pass, with a look in each; nodes renew every fifth second but for those that may not.
-  void pass(seconds time, bool a_renews) {
+  // A pod in each zone that takes no traffic has had its gate closed.
+  std::map<std::string, KubeletAnswers> kubelets(const std::set<std::string>& zones) const {
+    std::map<std::string, KubeletAnswers> answers;
+    for (const std::string& zone : zones) answers[zone] = {1, zone != "a" || a_lives_ ? 1 : 0};
+    return answers;
+  }
+
+  // Half seconds pass, with a look in each; nodes renew every ten seconds, each in its turn, but for those that may
+  // not.
+  void pass(seconds time, bool a_lives) {
+    a_lives_ = a_lives;
     for (int i = 0; i < 2 * time.count(); ++i) {
-      if (++ticks_ % 10 == 0) {
-        for (const char* node : {"n-a", "n-b", "n-c"}) {
-          if (a_renews || node != std::string("n-a")) renew(node, std::to_string(ticks_));
-        }
-      }
+      ++ticks_;
+      if (ticks_ % 20 == 0 && a_lives) renew("n-a", std::to_string(ticks_));
+      if (ticks_ % 20 == 7) renew("n-b", std::to_string(ticks_));
+      if (ticks_ % 20 == 14) renew("n-c", std::to_string(ticks_));
       monitor_.look();
       now_ += milliseconds(500);
     }
@@ -61,9 +69,13 @@ class ZoneMonitorTest : public ::testing::Test {
   TimePoint now_{seconds(1'000'000)};
   std::optional<TimePoint> cut_since_;
   int ticks_ = 0;
+  bool a_lives_ = true;
   local::MemoryCluster cluster_{[this] { return now_; }};
   testing::CountingClient client_{cluster_};
-  ZoneMonitor monitor_{client_, {[this] { return agents(); }, [this] { return nodes(); }, [this] { return now_; }}};
+  ZoneMonitor monitor_{
+      client_,
+      {[this] { return agents(); }, [this] { return nodes(); },
+       [this](const std::set<std::string>& zones) { return kubelets(zones); }, [this] { return now_; }}};
 };
 
 TEST_F(ZoneMonitorTest, ReadsNoLeaseWhileAllIsWell) {
@@ -83,13 +95,35 @@ TEST_F(ZoneMonitorTest, AZoneThatIsCutOffFailsWithinEightSeconds) {
   EXPECT_EQ(state("c"), ZoneState::kHealthy);
 }
 
+// Whenever the silence begins: a lease may have been renewed just before.
 TEST_F(ZoneMonitorTest, AZoneThatOnlyWeCannotReachKeepsItsGroups) {
-  pass(seconds(30), true);
+  for (int start = 0; start < 10; ++start) {
+    pass(seconds(31), true);
+    ASSERT_EQ(state("a"), ZoneState::kHealthy);
+    cut_since_ = now_;
+    pass(seconds(6), true);
+    EXPECT_EQ(state("a"), ZoneState::kSuspect);
+    for (int i = 0; i < 60; ++i) {
+      pass(seconds(1), true);
+      ASSERT_EQ(state("a"), ZoneState::kSuspect) << i << " s, start " << start;
+    }
+    cut_since_.reset();
+  }
+}
+
+// An operator that was cut off itself and is back: the agents of others have been silent for long, and nothing was
+// read.
+TEST_F(ZoneMonitorTest, WhoWasCutOffAccusesNobodyAtItsReturn) {
+  pass(seconds(31), true);
+  client_.refuse_lists = true;
   cut_since_ = now_;
-  pass(seconds(6), true);
+  pass(seconds(20), false);
+  client_.refuse_lists = false;
+  pass(seconds(2), false);
   EXPECT_EQ(state("a"), ZoneState::kSuspect);
-  pass(seconds(300), true);
-  EXPECT_EQ(state("a"), ZoneState::kSuspect);
+  cut_since_.reset();
+  pass(seconds(8), true);
+  EXPECT_EQ(state("a"), ZoneState::kHealthy);
 }
 
 TEST_F(ZoneMonitorTest, AZoneThatComesBackMustStayWell) {
