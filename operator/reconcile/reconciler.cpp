@@ -349,7 +349,10 @@ void Reconciler::watch_agents(const Parent& parent, const Outcome& outcome, cons
 
 std::vector<ProbeGroup> Reconciler::agents_of(const kube::ObjectKey& key) {
   const kube::ObjectPtr object = cache_.get(kube::kModelDeployment, key);
-  if (!object || object->is_deleted()) return {};
+  if (!object || object->is_deleted()) {
+    trust_.forget(key);
+    return {};
+  }
   ParsedSpec parsed = parse_spec(*object, UnknownFields::kIgnore);
   const auto token = tokens_.read_only(key);
   if (!parsed.ok() || !token) return {};
