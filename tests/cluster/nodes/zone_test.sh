@@ -26,6 +26,10 @@ since_cut() { awk -v from="$cut_at" -v to="${1:-$(now)}" 'BEGIN { printf "%.1f",
 at_most() { awk -v value="$1" -v limit="$2" 'BEGIN { exit !(value <= limit) }'; }
 on_other_nodes() { (($(nodes_of_pods | tr ' ' '\n' | grep -c "[^$cut]") >= 3)); }
 routable() { [[ $(bed kubectl get modeldeployment tiny-moe -o 'jsonpath={.status.routableReplicas}') == "$1" ]]; }
+zone_is() {
+  [[ $(bed kubectl get modeldeployment tiny-moe -o "jsonpath={.status.zoneStates[?(@.name=='zone-$1')].state}") == "$2" ]]
+}
+pods() { bed kubectl get pods -l millrace.dev/deployment=tiny-moe -o 'jsonpath={.items[*].metadata.uid}'; }
 none_on_cut() { [[ $(nodes_of_pods) != *$cut* ]]; }
 # The node of the operator that leads: its pod's name begins the name of the Lease's holder.
 node_of_leader() {
@@ -36,14 +40,24 @@ node_of_leader() {
 # Requests of the load that began after $served_at.
 served_long() { (($(awk -v from="$served_at" '$1 > from' "$dir/requests" | wc -l) >= 5 * rate)); }
 
-# cut_off NODE CLIENT: NODE's zone is cut off while clients on node CLIENT send requests.
-cut_off() {
-  local client=$2 clients created failures
-  cut=$1
+# load_from NODE: clients there send requests, until load_ends.
+load_from() {
   touch "$dir/load"
-  bed run "$client" python3 "$here/requests.py" "$service/v1/models" $rate "$dir/load" "$dir/requests" &
+  rm -f "$dir/requests"
+  bed run "$1" python3 "$here/requests.py" "$service/v1/models" $rate "$dir/load" "$dir/requests" &
   clients=$!
   until_true "requests that are answered" grep -qs ' 200$' "$dir/requests"
+}
+load_ends() {
+  rm "$dir/load"
+  wait "$clients"
+}
+
+# cut_off NODE CLIENT: NODE's zone is cut off while clients on node CLIENT send requests.
+cut_off() {
+  local created failures
+  cut=$1
+  load_from "$2"
   cut_at=$(now)
   bed cut "$cut"
   until_true "a replacement in another zone" on_other_nodes
@@ -51,8 +65,7 @@ cut_off() {
   until_true "three groups that serve" routable 3
   served_at=$(now)
   until_true "requests for five seconds more" served_long
-  rm "$dir/load"
-  wait $clients
+  load_ends
   failures=$(awk '$2 != 200' "$dir/requests" | sort -n | cut -d ' ' -f 1)
   echo "a replacement after $created s; three groups serve after $(since_cut "$served_at") s;" \
     "$(grep -c . <<<"$failures") of $(wc -l <"$dir/requests") requests failed, the last of them began after" \
@@ -71,12 +84,9 @@ heal() {
 
 leader=$(node_of_leader)
 read -ra others < <(tr -d "$leader" <<<"a b c")
-zone_is() {
-  [[ $(bed kubectl get modeldeployment tiny-moe -o "jsonpath={.status.zoneStates[?(@.name=='zone-$1')].state}") == "$2" ]]
-}
-pods() { bed kubectl get pods -l millrace.dev/deployment=tiny-moe -o 'jsonpath={.items[*].metadata.uid}'; }
 say "only the operator, in $leader, cannot reach the agent in ${others[0]}, for 20 s"
 before=$(pods)
+load_from "$leader"
 bed cut "admin-${others[0]}"
 until_true "a zone in doubt" zone_is "${others[0]}" Suspect
 until_true "its group out of traffic" routable 2
@@ -86,6 +96,8 @@ zone_is "${others[0]}" Suspect || fail "kubelets answer, and yet the zone is not
 bed heal "admin-${others[0]}"
 until_true "a zone that is well" zone_is "${others[0]}" Healthy
 until_true "its group in traffic" routable 3
+load_ends
+awk '$2 != 200 { exit 1 }' "$dir/requests" || fail "requests failed: $(awk '$2 != 200' "$dir/requests" | head -n 3)"
 
 say "zone ${others[0]} is cut off; the operator's leader is in $leader"
 cut_off "${others[0]}" "$leader"

@@ -286,7 +286,7 @@ TEST(LeaderElector, DoesNotWaitForALeaderThatIsDoubtedAndMissesARenewal) {
   Counter asked;
   testing::FakeClient others = server.client;
   auto standby = candidate("b", b_started, lost);
-  standby.times = {60s, 50s, 500ms};
+  standby.times = {60s, 50s, 1500ms};
   standby.node = "node-b";
   standby.is_doubted = [&](const std::string& node) {
     EXPECT_EQ(node, "node-a");
