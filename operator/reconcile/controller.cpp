@@ -164,8 +164,9 @@ void Controller::watch_zones(const std::stop_token& stop) {
 
 void Controller::look_at_zones(const std::stop_token& stop) {
   const std::set<std::string> changed = zones_->look(stop);
+  if (changed.empty()) return;
   for (const kube::ObjectKey& key : prober_->deployments_in(changed)) queue_.add(key, Priority::kUrgent);
-  if (!changed.empty()) enqueue_all();
+  enqueue_all();
 }
 
 std::map<std::string, KubeletAnswers> Controller::kubelets(const std::set<std::string>& zones) const {
