@@ -146,10 +146,11 @@ class Builder {
 
   // The mark may have reached only some of the pods before the operator stopped.
   void drain(const GroupView& group) {
+    const bool doubted = reason_to_avoid(group) != nullptr;
     for (const PodView& pod : group.pods) {
       if (!pod.terminating() && !pod.retiring_since)
         plan_.retire.push_back({pod.name, group.name, "its group retires"});
-      if (pod.retiring_since) close(group, pod, "Retiring");
+      if (pod.retiring_since) close(pod, "Retiring", doubted);
     }
     const DrainPlan step = plan_drain(group, seconds(spec_.drain_timeout_seconds), now_);
     wait_at_most(step.look_again);
@@ -169,7 +170,7 @@ class Builder {
     for (const PodView& pod : group.pods) {
       if (!pod.gated || pod.terminating()) continue;
       if (wanted == Gate::kClosed) {
-        close(group, pod, avoid != nullptr ? avoid : "NotServing");
+        close(pod, avoid != nullptr ? avoid : "NotServing", avoid != nullptr);
       } else if (!pod.gate.value_or(false)) {
         plan_.gates.push_back({pod.name, true, "Serving"});
       }
@@ -177,8 +178,8 @@ class Builder {
   }
 
   // A gate that was never opened counts as closed; writing it would say that the group once served.
-  void close(const GroupView& group, const PodView& pod, const char* reason) {
-    const bool for_kubelet = pod.ready && reason_to_avoid(group) != nullptr;
+  void close(const PodView& pod, const char* reason, bool doubted) {
+    const bool for_kubelet = pod.ready && doubted;
     if (pod.gate.value_or(false) || for_kubelet) plan_.gates.push_back({pod.name, false, reason, for_kubelet});
   }
 
