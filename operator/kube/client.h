@@ -24,11 +24,12 @@ namespace millrace::controller::kube {
 inline constexpr const char* kFieldManager = "millrace-operator";
 
 struct ListOptions {
-  std::string ns = {};              // empty: all namespaces
-  std::string label_selector = {};  // "a=b,c!=d,e in (f,g),!h"; empty: everything
-  std::string field_selector = {};  // for example "spec.nodeName=n1"; empty: everything
-  int page_size = 500;              // objects per request; the result is whole in any case
-  std::stop_token stop = {};        // ends the call with kCancelled
+  std::string ns = {};                                  // empty: all namespaces
+  std::string label_selector = {};                      // "a=b,c!=d,e in (f,g),!h"; empty: everything
+  std::string field_selector = {};                      // for example "spec.nodeName=n1"; empty: everything
+  int page_size = 500;                                  // objects per request; the result is whole in any case
+  std::stop_token stop = {};                            // ends the call with kCancelled
+  std::optional<std::chrono::milliseconds> limit = {};  // for a request, in place of ClientOptions::request_limit
   // Applied to each object as soon as its page is read, so that a long list needs no more memory than what is left.
   std::function<void(Object&)> trim = {};
   bool pack = false;  // a client over the wire gives `packed` in place of `items`: a tenth of the memory

@@ -29,10 +29,10 @@ std::optional<milliseconds> pause_before_retry(int status, std::string_view retr
 RequestSender::RequestSender(std::unique_ptr<Transport> transport, std::string host, ClientOptions options)
     : transport_(std::move(transport)), host_(std::move(host)), options_(std::move(options)) {}
 
-HttpResponse RequestSender::send(HttpRequest request, Repeat repeat) const {
+HttpResponse RequestSender::send(HttpRequest request, Repeat repeat, std::optional<milliseconds> limit) const {
   const common::EitherStop either(request.stop, options_.stop);
   request.stop = either.token();
-  request.limit = options_.request_limit;
+  request.limit = limit.value_or(options_.request_limit);
   milliseconds backoff = options_.first_retry;
   for (int attempt = 1;; ++attempt, backoff *= 2) {
     const bool last = attempt >= options_.attempts || repeat == Repeat::kNever;

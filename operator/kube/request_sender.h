@@ -23,8 +23,8 @@ class RequestSender {
   // `host` labels the metrics.
   RequestSender(std::unique_ptr<Transport> transport, std::string host, ClientOptions options);
 
-  // The last answer, whatever its status.
-  HttpResponse send(HttpRequest request, Repeat repeat) const;
+  // The last answer, whatever its status. `limit` in place of ClientOptions::request_limit.
+  HttpResponse send(HttpRequest request, Repeat repeat, std::optional<std::chrono::milliseconds> limit = {}) const;
 
   // As Transport::stream; never repeated. The server ends a stream by itself; one that dribbles on for longer than
   // `expected` and the limit of a request is not trusted.

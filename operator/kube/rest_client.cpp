@@ -89,7 +89,7 @@ ListResult RestClient::list(const ResourceKind& kind, const ListOptions& options
                                                               {"fieldSelector", options.field_selector},
                                                               {"limit", page_size > 0 ? std::to_string(page_size) : ""},
                                                               {"continue", next}});
-    const HttpResponse response = sender_.send(std::move(request), Repeat::kSafe);
+    const HttpResponse response = sender_.send(std::move(request), Repeat::kSafe, options.limit);
     if (response.status == 410 && !next.empty()) {
       // The continue token outlived the server's history: once more, all in one page.
       result = {};

@@ -18,12 +18,12 @@ std::chrono::milliseconds silence_of_half(std::vector<std::chrono::milliseconds>
 
 }  // namespace
 
-void LeaseMemory::read(const std::map<std::string, std::string>& renew_times, TimePoint now) {
-  if (!first_) first_ = now;
-  last_ = now;
+void LeaseMemory::read(const std::map<std::string, std::string>& renew_times, TimePoint asked, TimePoint answered) {
+  if (!first_) first_ = answered;
+  last_ = std::max(asked, *first_);
   for (const auto& [node, time] : renew_times) {
     const auto [known, added] = nodes_.try_emplace(node, Known{time, std::nullopt});
-    if (!added && known->second.time != time) known->second = {time, now};
+    if (!added && known->second.time != time) known->second = {time, answered};
   }
 }
 

@@ -24,10 +24,11 @@ struct AgentContact {
 // never with a clock: nodes' clocks may differ from ours.
 class LeaseMemory {
  public:
-  void read(const std::map<std::string, std::string>& renew_times, TimePoint now);  // by node
+  // `renew_times` by node, as they were at some time between `asked` and `answered`.
+  void read(const std::map<std::string, std::string>& renew_times, TimePoint asked, TimePoint answered);
   void forget();
 
-  std::chrono::milliseconds compared_for() const;  // between the first read and the last
+  std::chrono::milliseconds compared_for() const;  // between the first answer and the last question, at least
   // The lease was seen to change less than kRenewalLimit before the last read.
   bool renewed(const std::string& node) const;
 

@@ -1,5 +1,7 @@
 #include "operator/reconcile/zone_monitor.h"
 
+#include <algorithm>
+
 #include "common/log.h"
 
 namespace millrace::controller {
@@ -9,6 +11,7 @@ using std::chrono::milliseconds;
 
 constexpr const char* kLeaseNamespace = "kube-node-lease";
 constexpr milliseconds kReadEvery{1'000};
+constexpr milliseconds kReadPatience{2'000};
 constexpr milliseconds kReachable{5'000};  // since the last answer of the API server
 
 bool is_worse(const ZoneHealth& after, ZoneState before) {
@@ -21,19 +24,19 @@ ZoneMonitor::ZoneMonitor(kube::Client& client, Sources sources, ZoneThresholds t
     : client_(client), sources_(std::move(sources)), thresholds_(thresholds) {}
 
 std::set<std::string> ZoneMonitor::look(std::stop_token stop) {
-  const TimePoint now = sources_.now();
-  const std::vector<AgentContact> agents = sources_.agents();
-  const std::vector<NodeView> nodes = sources_.nodes();
   const ZoneHealths before = health();
-  const auto answers = kubelets(before);
-  if (is_in_doubt(gather_evidence({agents, nodes, leases_, answers}), before)) {
-    if (!read_at_ || now - *read_at_ >= kReadEvery) read_leases(now, std::move(stop));
+  const auto gather = [&] {
+    return gather_evidence({agents(sources_.now()), sources_.nodes(), leases_, kubelets(before)});
+  };
+  if (alone_ || is_in_doubt(gather(), before)) {
+    if (!read_at_ || sources_.now() - *read_at_ >= kReadEvery) read_leases(std::move(stop));
+    if (alone_) return {};  // believe what was believed
   } else {
     leases_.forget();
   }
+  const TimePoint now = sources_.now();
   const bool reachable = reached_at_ && now - *reached_at_ <= kReachable;
-  const ZoneHealths after =
-      next_health(before, gather_evidence({agents, nodes, leases_, answers}), reachable, now, thresholds_);
+  const ZoneHealths after = next_health(before, gather(), reachable, now, thresholds_);
   tell(before, after);
   const auto state_before = [&](const std::string& zone) {
     const auto found = before.find(zone);
@@ -55,6 +58,15 @@ ZoneHealths ZoneMonitor::health() const {
   return health_;
 }
 
+// Of a time in which the API server did not answer us either, silence says nothing.
+std::vector<AgentContact> ZoneMonitor::agents(TimePoint now) const {
+  std::vector<AgentContact> contacts = sources_.agents();
+  if (!alone_until_) return contacts;
+  const auto listened = std::chrono::duration_cast<milliseconds>(now - *alone_until_);
+  for (AgentContact& contact : contacts) contact.silence = std::min(contact.silence, listened);
+  return contacts;
+}
+
 std::map<std::string, KubeletAnswers> ZoneMonitor::kubelets(const ZoneHealths& health) const {
   std::set<std::string> zones;
   for (const auto& [zone, state] : health) {
@@ -63,19 +75,25 @@ std::map<std::string, KubeletAnswers> ZoneMonitor::kubelets(const ZoneHealths& h
   return zones.empty() ? std::map<std::string, KubeletAnswers>{} : sources_.kubelets(zones);
 }
 
-void ZoneMonitor::read_leases(TimePoint now, std::stop_token stop) {
-  read_at_ = now;
+void ZoneMonitor::read_leases(std::stop_token stop) {
+  const TimePoint asked = sources_.now();
+  read_at_ = asked;
   kube::ListOptions options;
   options.ns = kLeaseNamespace;
+  options.limit = kReadPatience;
   options.stop = std::move(stop);
   try {
     std::map<std::string, std::string> times;
     for (const kube::Object& lease : client_.list(kube::kLease, options).items) {
       times[lease.name()] = lease.string_at("/spec/renewTime");
     }
-    leases_.read(times, now);
-    reached_at_ = now;
-  } catch (const common::Error& error) {
+    const TimePoint answered = sources_.now();
+    leases_.read(times, asked, answered);
+    reached_at_ = answered;
+    alone_ = false;
+  } catch (const kube::ApiError& error) {
+    alone_ = error.status() == 0;
+    if (alone_) alone_until_ = sources_.now();
     common::log_warn("node leases cannot be read", {{"namespace", kLeaseNamespace}, {"error", error.what()}});
   }
 }

@@ -37,8 +37,9 @@ class ZoneMonitor {
   ZoneHealths health() const;
 
  private:
+  std::vector<AgentContact> agents(TimePoint now) const;
   std::map<std::string, KubeletAnswers> kubelets(const ZoneHealths& health) const;
-  void read_leases(TimePoint now, std::stop_token stop);
+  void read_leases(std::stop_token stop);
   void tell(const ZoneHealths& before, const ZoneHealths& after) const;
 
   kube::Client& client_;
@@ -47,6 +48,9 @@ class ZoneMonitor {
   LeaseMemory leases_;
   std::optional<TimePoint> read_at_;     // the last attempt
   std::optional<TimePoint> reached_at_;  // the last that succeeded
+  // Nobody answered the last attempt: it may be us who are cut off.
+  bool alone_ = false;
+  std::optional<TimePoint> alone_until_;  // that was so at last
   mutable std::mutex mutex_;
   ZoneHealths health_;
 };

@@ -82,6 +82,7 @@ heal() {
   bed kubectl wait --for=condition=Ready modeldeployment/tiny-moe --timeout=120s
 }
 
+bed kubectl get pods -n $system -o wide
 leader=$(node_of_leader)
 read -ra others < <(tr -d "$leader" <<<"a b c")
 say "only the operator, in $leader, cannot reach the agent in ${others[0]}, for 20 s"

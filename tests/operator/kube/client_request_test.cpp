@@ -84,6 +84,17 @@ TEST(ClientRequest, EndsAfterItsLimitHoweverSlowlyBytesDripIn) {
   }
 }
 
+TEST(ClientRequest, AListMayHaveALimitOfItsOwn) {
+  ClientOptions options = quick();
+  options.request_limit = 10min;
+  ScriptedServer server(
+      [](ScriptedConnection& connection, const ScriptedRequest&, int) { connection.wait_until_peer_leaves(); });
+  ListOptions list;
+  list.limit = 200ms;
+  const auto fault = test::fault_of([&] { client_of(server, options)->list(kPod, list); });
+  EXPECT_EQ(fault.code, Code::kDeadlineExceeded);
+}
+
 TEST(ClientRequest, StopsAtOnceWhileItWaitsForTheAnswer) {
   std::stop_source source;
   ClientOptions options = quick();

@@ -55,22 +55,34 @@ TEST(ZoneEvidence, TheTimeSinceAnAnswerIsNoSilenceWhileNothingFailed) {
 TEST(LeaseMemory, OnlyAChangeIsARenewalAndNotForLong) {
   const auto at = [](int second) { return TimePoint(std::chrono::seconds(second)); };
   LeaseMemory leases;
-  leases.read({{"n1", "10:00"}, {"n2", "10:00"}}, at(0));
+  const auto read = [&](const std::map<std::string, std::string>& times, int second) {
+    leases.read(times, at(second), at(second));
+  };
+  read({{"n1", "10:00"}, {"n2", "10:00"}}, 0);
   EXPECT_EQ(leases.compared_for(), milliseconds(0));
-  leases.read({{"n1", "10:00"}, {"n2", "10:10"}, {"n3", "10:10"}}, at(4));
+  read({{"n1", "10:00"}, {"n2", "10:10"}, {"n3", "10:10"}}, 4);
   EXPECT_EQ(leases.compared_for(), milliseconds(4'000));
   EXPECT_FALSE(leases.renewed("n1"));
   EXPECT_TRUE(leases.renewed("n2"));
   EXPECT_FALSE(leases.renewed("n3")) << "seen for the first time";
-  leases.read({{"n1", "10:00"}, {"n2", "10:10"}}, at(15));
+  read({{"n1", "10:00"}, {"n2", "10:10"}}, 15);
   EXPECT_TRUE(leases.renewed("n2"));
   const ZoneEvidences zones = gather({}, {node("n1", "a"), node("n2", "a")}, leases);
   EXPECT_EQ(zones.at("a").renewed_nodes, 1);
   EXPECT_EQ(zones.at("a").leases_for, milliseconds(15'000));
-  leases.read({{"n1", "10:00"}, {"n2", "10:10"}}, at(16));
+  read({{"n1", "10:00"}, {"n2", "10:10"}}, 16);
   EXPECT_FALSE(leases.renewed("n2")) << "it has missed the next one";
   leases.forget();
   EXPECT_EQ(leases.compared_for(), milliseconds(0));
+}
+
+// What an answer says may be as young as the answer.
+TEST(LeaseMemory, ASlowAnswerIsNoLongComparison) {
+  const TimePoint begin{std::chrono::seconds(1'000)};
+  LeaseMemory leases;
+  leases.read({{"n1", "10:00"}}, begin, begin + milliseconds(12'000));
+  leases.read({{"n1", "10:00"}}, begin + milliseconds(13'000), begin + milliseconds(20'000));
+  EXPECT_EQ(leases.compared_for(), milliseconds(1'000));
 }
 
 TEST(ZoneEvidence, DoubtBeginsWithEarlySilenceLostNodesOrAStateThatIsNotHealthy) {

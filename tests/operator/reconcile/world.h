@@ -38,6 +38,7 @@ class CountingClient final : public kube::Client {
   int writes = 0;
   int lists = 0;
   bool refuse_lists = false;
+  bool lose_lists = false;             // as if the server could not be reached
   bool forbid_secret_patches = false;  // as the chart's default roles do
   int break_at = -1;                   // this write throws instead; with `after`, it happens and then throws
   bool after = false;
@@ -48,6 +49,7 @@ class CountingClient final : public kube::Client {
   kube::ListResult list(const kube::ResourceKind& kind, const kube::ListOptions& options) override {
     ++lists;
     if (refuse_lists) throw kube::ApiError(common::Code::kUnavailable, 503, "", "the server is away");
+    if (lose_lists) throw kube::ApiError(common::Code::kDeadlineExceeded, 0, "", "no answer in time");
     return inner_.list(kind, options);
   }
   kube::Object create(const kube::ResourceKind& kind, const kube::Object& object) override {

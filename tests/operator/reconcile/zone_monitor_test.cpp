@@ -126,6 +126,33 @@ TEST_F(ZoneMonitorTest, WhoWasCutOffAccusesNobodyAtItsReturn) {
   EXPECT_EQ(state("a"), ZoneState::kHealthy);
 }
 
+// The same, and what was read just before is all there is to compare with.
+TEST_F(ZoneMonitorTest, WhoReachedNobodyHasNotListened) {
+  pass(seconds(31), true);
+  cut_since_ = now_;
+  pass(seconds(2), true);
+  client_.lose_lists = true;
+  pass(seconds(30), false);
+  EXPECT_EQ(state("a"), ZoneState::kHealthy) << "nobody can be accused by one who may be cut off";
+  client_.lose_lists = false;
+  pass(seconds(2), true);
+  EXPECT_EQ(state("a"), ZoneState::kHealthy) << "two seconds of silence that counts";
+  pass(seconds(3), false);
+  EXPECT_EQ(state("a"), ZoneState::kSuspect) << "and five";
+  pass(seconds(6), false);
+  EXPECT_EQ(state("a"), ZoneState::kFailed);
+}
+
+TEST_F(ZoneMonitorTest, WhatWasBelievedStaysWhileNobodyIsReached) {
+  pass(seconds(31), true);
+  cut_since_ = now_;
+  pass(seconds(4), false);
+  ASSERT_EQ(state("a"), ZoneState::kSuspect);
+  client_.lose_lists = true;
+  pass(seconds(30), false);
+  EXPECT_EQ(state("a"), ZoneState::kSuspect);
+}
+
 TEST_F(ZoneMonitorTest, AZoneThatComesBackMustStayWell) {
   pass(seconds(30), true);
   cut_since_ = now_;
