@@ -10,7 +10,10 @@ endif()
 
 find_program(CCACHE ccache)
 if(CCACHE)
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
+  # Without the first two ccache does not take part where headers are precompiled; without the others not in what is
+  # compiled in the second in which CMake wrote the list of headers.
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime
+      ${CCACHE})
 endif()
 find_program(MOLD mold)
 if(MOLD)

@@ -56,10 +56,10 @@ if [ "$tidy" != none ]; then
     mapfile -t tidy_files < <(git diff --name-only --diff-filter=AMR "$base" -- 'common/*.cpp' 'engine/*.cpp' 'agent/*.cpp' 'operator/*.cpp' 'cli/*.cpp')
   fi
   if [ ${#tidy_files[@]} -gt 0 ]; then
-    [ -f build/cpu/compile_commands.json ] || cmake --preset cpu >/dev/null || failed=1
+    cmake --preset tidy >/dev/null || failed=1
     # shellcheck disable=SC2016 # the inner shell expands it
     printf '%s\n' "${tidy_files[@]}" | xargs -P "$(nproc)" -n 1 bash -c 'echo "tidy  $1"
-      exec clang-tidy-14 -p build/cpu --extra-arg=-Wno-unknown-warning-option --quiet --warnings-as-errors="*" "$1" 2>/dev/null' tidy
+      exec clang-tidy-14 -p build/tidy --extra-arg=-Wno-unknown-warning-option --quiet --warnings-as-errors="*" "$1" 2>/dev/null' tidy
     report "clang-tidy (${#tidy_files[@]} files)" $?
   fi
 fi
