@@ -29,10 +29,14 @@ phase "Prometheus"
 scripts/prometheus-tools.sh || echo "prometheus-tools: not available; the tests of alerts and dashboards will be skipped"
 
 if [ "$fast" -eq 0 ]; then
-  phase "Kubernetes server binaries"
-  scripts/cluster-tools.sh --nodes || echo "cluster-tools: not available; the tests that need them will be skipped"
   # Another packaging of containerd, a container engine's own for example, is not replaced.
   command -v containerd >/dev/null || scripts/packages.sh cluster || echo "packages: no real nodes; their test will be skipped"
+
+  # Beside the build: linking and downloading leave a core without work.
+  phase "Kubernetes server binaries, in the background"
+  setsid scripts/cluster-tools.sh --nodes >/dev/null &
+  server_binaries=$!
+  trap 'kill -- "-$server_binaries"' EXIT
 fi
 
 phase "build"
@@ -42,6 +46,10 @@ cmake --build --preset cpu
 if [ "$fast" -eq 0 ]; then
   phase "fuzz"
   scripts/fuzz.sh "${MILLRACE_FUZZ_SECONDS:-5}"
+
+  phase "Kubernetes server binaries"
+  wait "$server_binaries" || echo "cluster-tools: not available; the tests that need them will be skipped"
+  trap - EXIT
 fi
 
 phase "test"

@@ -1,23 +1,16 @@
 #include "operator/plan/autoscale_status.h"
 
 #include <cmath>
-#include <cstdio>
 #include <cstdlib>
 #include <set>
 
 #include "operator/kube/timestamp.h"
+#include "operator/plan/decimal.h"
 
 namespace millrace::controller {
 namespace {
 
 using kube::Json;
-
-// Numbers that are not whole are strings, as quantities are.
-std::string decimal(double value) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.2f", value);
-  return text;
-}
 
 // An empty text when there is none.
 std::string text_at(const Json& json, const char* path) {
@@ -34,10 +27,10 @@ Json inputs_json(const AutoscaleInputs& inputs) {
   Json json = {{"servingGroups", inputs.serving},
                {"coldGroups", inputs.cold},
                {"silentGroups", inputs.silent},
-               {"arrivalsPerSecond", decimal(inputs.arrivals_per_second)},
-               {"forecastPerSecond", decimal(inputs.forecast_per_second)}};
+               {"arrivalsPerSecond", decimal(inputs.arrivals_per_second, 2)},
+               {"forecastPerSecond", decimal(inputs.forecast_per_second, 2)}};
   const auto put = [&](const char* key, const std::optional<double>& value) {
-    if (value) json[key] = decimal(*value);
+    if (value) json[key] = decimal(*value, 2);
   };
   const auto put_rounded = [&](const char* key, const std::optional<double>& value, double unit) {
     if (value) json[key] = std::llround(*value * unit);
@@ -85,8 +78,8 @@ Json autoscale_status(const AutoscaleStatusInput& input, const Json& previous) {
                {"inputs", inputs_json(decision.inputs)}};
   if (!decision.held_by.empty()) json["heldBy"] = decision.held_by;
   if (decision.cost_per_hour) {
-    json["cost"] = {{"perHour", decimal(*decision.cost_per_hour)},
-                    {"changePerHour", decimal(decision.cost_change_per_hour.value_or(0))}};
+    json["cost"] = {{"perHour", decimal(*decision.cost_per_hour, 2)},
+                    {"changePerHour", decimal(decision.cost_change_per_hour.value_or(0), 2)}};
   }
   return json;
 }

@@ -1,24 +1,16 @@
 #include "operator/plan/cost.h"
 
 #include <algorithm>
-#include <array>
-#include <cstdio>
 
 #include "operator/api/quantity.h"
 #include "operator/kube/object.h"
 #include "operator/kube/timestamp.h"
+#include "operator/plan/decimal.h"
 
 namespace millrace::controller {
 namespace {
 
 using kube::Json;
-
-// Numbers that are not whole are strings, as quantities are.
-std::string decimal(double value) {
-  std::array<char, 48> text{};
-  std::snprintf(text.data(), text.size(), "%.4f", value);
-  return text.data();
-}
 
 TimePoint whole_second(TimePoint time) {
   return std::chrono::floor<std::chrono::seconds>(time);
@@ -45,9 +37,9 @@ Json cost_json(const CostRecord& record) {
   Json json = {{"since", kube::format_time(record.since)},
                {"asOf", kube::format_time(record.as_of)},
                {"groups", record.groups},
-               {"replicaHours", decimal(record.replica_hours)}};
-  if (record.price) json["pricePerReplicaHour"] = decimal(*record.price);
-  if (record.total) json["total"] = decimal(*record.total);
+               {"replicaHours", decimal(record.replica_hours, 4)}};
+  if (record.price) json["pricePerReplicaHour"] = decimal(*record.price, 4);
+  if (record.total) json["total"] = decimal(*record.total, 4);
   return json;
 }
 
@@ -85,7 +77,7 @@ Json tokens_json(const TokenUse& use, const Json& recorded) {
   if (use.generated < 1) return recorded;
   return {{"since", kube::format_time(use.since)},
           {"generated", static_cast<std::int64_t>(use.generated)},
-          {"perMillion", decimal(use.cost / use.generated * 1e6)}};
+          {"perMillion", decimal(use.cost / use.generated * 1e6, 4)}};
 }
 
 bool is_news(const TokenUse& use, const Json& recorded, TimePoint now) {

@@ -1,21 +1,14 @@
 #include "operator/plan/experts_status.h"
 
 #include <algorithm>
-#include <array>
-#include <cstdio>
 
 #include "operator/kube/timestamp.h"
+#include "operator/plan/decimal.h"
 
 namespace millrace::controller {
 namespace {
 
 using kube::Json;
-
-std::string decimal(double value) {
-  std::array<char, 32> text{};
-  std::snprintf(text.data(), text.size(), "%.3f", value);
-  return text.data();
-}
 
 bool is_bad(ExpertVerdict verdict) {
   return verdict >= ExpertVerdict::kReverted;
@@ -52,11 +45,11 @@ Json experts_json(const std::vector<ExpertGroupStatus>& groups, const Json& prev
   if (latest == nullptr) return json;
   json["bytesMoved"] = bytes;
   const ExpertMoveResult& move = *latest->last;
-  json["imbalanceBefore"] = decimal(move.all.before);
-  json["imbalanceAfter"] = decimal(move.all.after);
+  json["imbalanceBefore"] = decimal(move.all.before, 3);
+  json["imbalanceAfter"] = decimal(move.all.after, 3);
   json["worstLayer"] = move.worst_layer;
-  json["worstLayerBefore"] = decimal(move.worst.before);
-  json["worstLayerAfter"] = decimal(move.worst.after);
+  json["worstLayerBefore"] = decimal(move.worst.before, 3);
+  json["worstLayerAfter"] = decimal(move.worst.after, 3);
   json["lastGroup"] = latest->group;
   json["lastSuccessTime"] = kube::format_time(move.at);
   return json;

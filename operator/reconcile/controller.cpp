@@ -19,6 +19,7 @@ using kube::Priority;
 
 constexpr std::chrono::milliseconds kLookForLeadership{100};
 constexpr std::chrono::milliseconds kLookAtZones{500};
+constexpr std::chrono::milliseconds kLookAtDoubts{200};  // traffic waits for what is found
 constexpr std::chrono::milliseconds kResync{std::chrono::hours(10)};
 
 // Nodes matter to placement by these parts only; their heartbeats do not.
@@ -159,7 +160,7 @@ void Controller::start() {
 void Controller::watch_zones(const std::stop_token& stop) {
   do {
     if (synced()) look_at_zones(stop);
-  } while (common::sleep_unless_stopped(kLookAtZones, stop));
+  } while (common::sleep_unless_stopped(zones_->in_doubt() ? kLookAtDoubts : kLookAtZones, stop));
 }
 
 void Controller::look_at_zones(const std::stop_token& stop) {

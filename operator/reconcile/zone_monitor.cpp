@@ -28,7 +28,8 @@ std::set<std::string> ZoneMonitor::look(std::stop_token stop) {
   const auto gather = [&] {
     return gather_evidence({agents(sources_.now()), sources_.nodes(), leases_, kubelets(before)});
   };
-  if (alone_ || is_in_doubt(gather(), before)) {
+  in_doubt_ = alone_ || is_in_doubt(gather(), before);
+  if (in_doubt_) {
     if (!read_at_ || sources_.now() - *read_at_ >= kReadEvery) read_leases(std::move(stop));
     if (alone_) return {};  // believe what was believed
   } else {

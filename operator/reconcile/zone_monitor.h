@@ -33,6 +33,9 @@ class ZoneMonitor {
   // One look. The zones whose state has changed. One thread at a time.
   std::set<std::string> look(std::stop_token stop = {});
 
+  // At the last look a zone was in doubt, or we were: look again sooner. The thread that looks.
+  bool in_doubt() const { return in_doubt_; }
+
   // Any thread.
   ZoneHealths health() const;
 
@@ -46,6 +49,7 @@ class ZoneMonitor {
   const Sources sources_;
   const ZoneThresholds thresholds_;
   LeaseMemory leases_;
+  bool in_doubt_ = false;
   std::optional<TimePoint> read_at_;     // the last attempt
   std::optional<TimePoint> reached_at_;  // the last that succeeded
   // Nobody answered the last attempt: it may be us who are cut off.

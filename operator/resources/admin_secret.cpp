@@ -8,6 +8,7 @@
 #include "common/base64.h"
 #include "common/error.h"
 #include "operator/api/labels.h"
+#include "operator/resources/secret_value.h"
 
 namespace millrace::controller {
 namespace {
@@ -30,10 +31,6 @@ Json data_of(const AdminToken& token) {
     data[kPreviousUntilKey] = common::encode_base64(unix_seconds(token.previous_until));
   }
   return data;
-}
-
-std::string value_at(const kube::Object& secret, const char* key) {
-  return common::decode_base64(secret.string_at(std::string("/data/") + key)).value_or("");
 }
 
 }  // namespace
@@ -74,10 +71,10 @@ Json admin_secret_patch(const kube::Object& secret, const AdminToken& token, con
 
 std::optional<AdminToken> token_of(const kube::Object& secret, TimePoint now) {
   AdminToken token;
-  token.token = value_at(secret, kTokenKey);
+  token.token = secret_value(secret, kTokenKey);
   if (token.token.empty()) return std::nullopt;
-  token.previous_until = from_unix_seconds(value_at(secret, kPreviousUntilKey));
-  if (now < token.previous_until) token.previous = value_at(secret, kPreviousKey);
+  token.previous_until = from_unix_seconds(secret_value(secret, kPreviousUntilKey));
+  if (now < token.previous_until) token.previous = secret_value(secret, kPreviousKey);
   return token;
 }
 

@@ -1,20 +1,12 @@
 #include "operator/resources/tls_secret.h"
 
-#include "common/base64.h"
+#include "operator/resources/secret_value.h"
 
 namespace millrace::controller {
-namespace {
-
-std::string value_at(const kube::Object& secret, const char* key) {
-  return common::decode_base64(secret.string_at(std::string("/data/") + key)).value_or("");
-}
-
-}  // namespace
-
 std::string trusted_certificates(const kube::Object& secret) {
   std::string pem;
   for (const char* key : {kTlsAuthorityKey, kTlsCertificateKey}) {
-    const std::string part = value_at(secret, key);
+    const std::string part = secret_value(secret, key);
     if (!part.empty()) pem += part + "\n";
   }
   return pem;
@@ -27,7 +19,7 @@ std::string tls_secret_problem(const std::optional<kube::Object>& secret, const 
            key.ns + " --cert=tls.crt --key=tls.key";
   }
   for (const char* part : {kTlsCertificateKey, kTlsPrivateKeyKey}) {
-    if (value_at(*secret, part).find("-----BEGIN ") != std::string::npos) continue;
+    if (secret_value(*secret, part).find("-----BEGIN ") != std::string::npos) continue;
     return what + "has nothing in PEM under the key " + part + ": it must be of type kubernetes.io/tls";
   }
   return "";

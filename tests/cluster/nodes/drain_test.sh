@@ -52,6 +52,24 @@ echo "an edit was followed $((SECONDS - healed)) s after the API server was back
 [[ $(zones) == "$zones_before" ]] || fail "zones were doubted: $zones_before became $(zones)"
 none_failed
 
+# A kube-proxy asks an API server that was away again after up to half a minute. Until then it hears of no pod that
+# leaves, and nobody could tell its clients.
+bed kubectl apply -f - <<EOF
+{apiVersion: v1, kind: Service, metadata: {name: known-to-proxies}, spec: {ports: [{name: http, port: 80}]}}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: known-to-proxies, labels: {kubernetes.io/service-name: known-to-proxies}}
+addressType: IPv4
+ports: [{name: http, port: 80}]
+endpoints: [{addresses: [192.0.2.1]}]
+EOF
+proxies_follow() {
+  local node
+  for node in a b c; do bed run $node iptables-save -t nat | grep -F 192.0.2.1 >/dev/null || return 1; done
+}
+until_true "kube-proxies that follow the API server again" proxies_follow
+
 say "kubectl drain of the node of a group"
 node=$(pods | head -n 1 | cut -d ' ' -f 2)
 bed kubectl drain "$node" --ignore-daemonsets --delete-emptydir-data --timeout=120s >"$dir/drain" 2>&1 &

@@ -81,13 +81,17 @@ class ZoneMonitorTest : public ::testing::Test {
 TEST_F(ZoneMonitorTest, ReadsNoLeaseWhileAllIsWell) {
   pass(seconds(30), true);
   EXPECT_EQ(client_.lists, 0);
+  EXPECT_FALSE(monitor_.in_doubt());
   EXPECT_EQ(state("a"), ZoneState::kHealthy);
 }
 
 TEST_F(ZoneMonitorTest, AZoneThatIsCutOffFailsWithinEightSeconds) {
   pass(seconds(30), true);
   cut_since_ = now_;
-  pass(seconds(4), false);
+  pass(seconds(2), false);
+  EXPECT_TRUE(monitor_.in_doubt()) << "before anything is said of it";
+  EXPECT_EQ(state("a"), ZoneState::kHealthy);
+  pass(seconds(2), false);
   EXPECT_EQ(state("a"), ZoneState::kSuspect);
   pass(seconds(4), false);
   EXPECT_EQ(state("a"), ZoneState::kFailed);
