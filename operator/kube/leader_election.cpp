@@ -15,10 +15,12 @@ constexpr milliseconds kLookAtHolder{200};
 constexpr const char* kNodeAnnotation = "millrace.dev/node";
 
 LeaseRecord record_of(const Object& lease) {
-  return {lease.string_at("/spec/holderIdentity"), lease.resource_version(),
+  return {lease.string_at("/spec/holderIdentity"),
+          lease.resource_version(),
           lease.int_at("/spec/leaseTransitions").value_or(0),
           std::chrono::seconds(lease.int_at("/spec/leaseDurationSeconds").value_or(0)),
-          lease.annotation(kNodeAnnotation).value_or("")};
+          lease.annotation(kNodeAnnotation).value_or(""),
+          parse_timestamp(lease.string_at("/spec/renewTime"))};
 }
 
 std::int64_t whole_seconds(milliseconds time) {
@@ -48,6 +50,13 @@ LeaseAction decide(const std::optional<LeaseRecord>& record, SteadyClock::time_p
   if (record->holder == identity) return LeaseAction::kRenew;
   if (record->holder.empty()) return LeaseAction::kTake;
   return now - observed_at >= record->duration ? LeaseAction::kTake : LeaseAction::kWait;
+}
+
+SteadyClock::time_point renewed_by(const LeaseRecord& before, SteadyClock::time_point before_at,
+                                   const LeaseRecord& found, SteadyClock::time_point now) {
+  const bool comparable = found.holder == before.holder && found.transitions == before.transitions &&
+                          before.renewed_at && found.renewed_at && *found.renewed_at > *before.renewed_at;
+  return comparable ? std::min(now, before_at + (*found.renewed_at - *before.renewed_at)) : now;
 }
 
 milliseconds candidate_pause(const LeaseTimes& times, std::mt19937& random) {
@@ -157,7 +166,12 @@ bool LeaderElector::try_lease() {
 void LeaderElector::observe(const std::optional<LeaseRecord>& record) {
   const bool changed =
       record.has_value() != record_.has_value() || (record && record->resource_version != record_->resource_version);
-  if (changed) observed_at_ = SteadyClock::now();
+  const auto now = SteadyClock::now();
+  if (changed) {
+    const bool was_blind = now - looked_at_ > 2 * options_.times.retry_period;
+    observed_at_ = was_blind && record && record_ ? renewed_by(*record_, observed_at_, *record, now) : now;
+  }
+  looked_at_ = now;
   record_ = record;
   if (record_ && record_->duration.count() <= 0) record_->duration = options_.times.duration;
   const std::string holder = record ? record->holder : "";

@@ -31,18 +31,28 @@ struct LeaseTimes {
 // thirds, so that two candidates seldom write at the same time, and a lease that is given up is soon seen.
 std::chrono::milliseconds candidate_pause(const LeaseTimes& times, std::mt19937& random);
 
-// The Lease as stored, without its timestamps: they are written for people and never read.
+// The Lease as stored.
 struct LeaseRecord {
   std::string holder;  // empty: released
   std::string resource_version;
   std::int64_t transitions = 0;
   std::chrono::milliseconds duration{0};
   std::string node = {};  // where the holder runs; empty: it did not say
+  // By the holder's clock: compared with nothing but another such time of the same holder.
+  std::optional<std::chrono::system_clock::time_point> renewed_at = {};
 };
 
 enum class LeaseAction { kCreate, kTake, kRenew, kWait };
 
-// `observed_at`: when we first saw this version of the record, by our clock. nullopt record: there is no Lease.
+// When the holder renewed at the latest, by our clock, as a changed record is found at `now` by one who could not look
+// for a while. Not later than what we saw before plus the time between the two renewals, by the holder's clock. It is
+// `now` where that says nothing: another holder, a clock that was set back.
+std::chrono::steady_clock::time_point renewed_by(const LeaseRecord& before,
+                                                 std::chrono::steady_clock::time_point before_at,
+                                                 const LeaseRecord& found, std::chrono::steady_clock::time_point now);
+
+// `observed_at`: when this version of the record was written at the latest, by our clock. nullopt record: there is no
+// Lease.
 LeaseAction decide(const std::optional<LeaseRecord>& record, std::chrono::steady_clock::time_point observed_at,
                    const std::string& identity, std::chrono::steady_clock::time_point now);
 
@@ -102,6 +112,7 @@ class LeaderElector {
   bool record_fresh_ = false;          // elector's thread: record_ is what we wrote last, no need to read it again
   std::optional<LeaseRecord> record_;  // elector's thread
   Clock::time_point observed_at_;      // elector's thread
+  Clock::time_point looked_at_;        // elector's thread: when we last knew what is stored
   mutable std::mutex mutex_;
   std::optional<Clock::time_point> leading_until_;
   std::int64_t transitions_ = 0;

@@ -47,8 +47,7 @@ bed kubectl patch modeldeployment tiny-moe --type=merge -p '{"spec": {"endpoint"
 is_node_port() { [[ $(bed kubectl get service tiny-moe -o 'jsonpath={.spec.type}') == NodePort ]]; }
 until_true "a Service of the type that is asked for" is_node_port
 echo "an edit was followed $((SECONDS - healed)) s after the API server was back"
-# A renewal of the leader that was on its way may arrive with the network, so that its lease lasts once more.
-((SECONDS - healed <= 16)) || fail "too late"
+((SECONDS - healed <= 10)) || fail "too late"
 [[ $(pods) == "$before" ]] || fail "groups moved or went out of traffic: $before became $(pods)"
 [[ $(zones) == "$zones_before" ]] || fail "zones were doubted: $zones_before became $(zones)"
 none_failed

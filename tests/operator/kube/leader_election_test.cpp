@@ -57,6 +57,28 @@ TEST(LeaderTimes, LetAnotherLeadWithin16SecondsOfADeathAndWithin2OfARelease) {
   }
 }
 
+TEST(LeaderTimes, ARenewalFoundLateIsAsOldAsItsHolderSays) {
+  const std::chrono::steady_clock::time_point seen{1000s};
+  const std::chrono::steady_clock::time_point now = seen + 30s;
+  const std::chrono::system_clock::time_point clock{5'000'000s};
+  const LeaseRecord before{"a", "5", 3, 12s, "", clock};
+  const struct {
+    const char* name;
+    LeaseRecord found;
+    std::chrono::steady_clock::time_point expected;
+  } rows[] = {
+      {"just before we could not look", {"a", "6", 3, 12s, "", clock + 1s}, seen + 1s},
+      {"meanwhile", {"a", "9", 3, 12s, "", clock + 28s}, seen + 28s},
+      {"its clock is fast", {"a", "9", 3, 12s, "", clock + 1h}, now},
+      {"its clock was set back", {"a", "9", 3, 12s, "", clock - 1s}, now},
+      {"another holder", {"b", "9", 4, 12s, "", clock + 1s}, now},
+      {"the same holder, again", {"a", "9", 5, 12s, "", clock + 1s}, now},
+      {"no time", {"a", "9", 3, 12s}, now},
+  };
+  for (const auto& row : rows) EXPECT_EQ(renewed_by(before, seen, row.found, now), row.expected) << row.name;
+  EXPECT_EQ(renewed_by({"a", "5", 3, 12s}, seen, before, now), now) << "no time before";
+}
+
 TEST(LeaderElector, RefusesTimesThatCouldMakeTwoLeaders) {
   testing::FakeClient client;
   for (const LeaseTimes times : {LeaseTimes{10s, 10s, 2s}, LeaseTimes{15s, 10s, 9s}, LeaseTimes{15s, 10s, 0s}}) {
@@ -102,6 +124,14 @@ class LeaseServer {
     const std::lock_guard lock(mutex_);
     Object next = *lease_;
     next.json()["spec"]["holderIdentity"] = holder;
+    store(next);
+  }
+
+  // The holder does.
+  void renew(const std::string& time) {
+    const std::lock_guard lock(mutex_);
+    Object next = *lease_;
+    next.json()["spec"]["renewTime"] = time;
     store(next);
   }
 
@@ -268,6 +298,42 @@ TEST(LeaderElector, TakesOverFromAHolderThatWentSilent) {
   LeaderElector elector(server.client, candidate("b", started, lost));
   ASSERT_TRUE(started.reaches(1));
   EXPECT_EQ(elector.transitions(), 5);
+}
+
+// The leader renews once more after the standby's last look; then nobody reaches the server for longer than a lease
+// lasts.
+TEST(LeaderElector, DoesNotWaitAfterAnOutageForALeaseThatRanOutInIt) {
+  LeaseServer server;
+  Object lease(kLease, kLeaseKey);
+  lease.json()["spec"] = {{"holderIdentity", "dead"},
+                          {"leaseDurationSeconds", 1},
+                          {"leaseTransitions", 4},
+                          {"renewTime", "2020-01-01T00:00:00.000000Z"}};
+  server.client.create(kLease, lease);
+  std::atomic<int> looks = 0;
+  const auto look = server.client.on_get;
+  server.client.on_get = [&](const ObjectKey& key) {
+    const auto found = look(key);
+    ++looks;
+    return found;
+  };
+  Counter started;
+  Counter lost;
+  Counter seen;
+  Counter errors;
+  auto options = candidate("b", started, lost);
+  options.on_new_leader = [&](const std::string&) { seen.add(); };
+  options.on_error = [&](const ApiError&) { errors.add(); };
+  LeaderElector elector(server.client, options);
+  ASSERT_TRUE(seen.reaches(1));
+  server.go_away(true);
+  server.renew("2020-01-01T00:00:00.020000Z");
+  const int failures = 160;  // with pauses of at least a third of 20 ms: more than a second
+  ASSERT_TRUE(errors.reaches(failures));
+  looks = 0;
+  server.go_away(false);
+  ASSERT_TRUE(started.reaches(1));
+  EXPECT_EQ(looks, 1) << "the lease ran out long ago";
 }
 
 // A leader on a node that is doubted is waited for as long as it renews, and not a minute longer.
