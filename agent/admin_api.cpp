@@ -19,7 +19,7 @@ using common::HttpRequest;
 using common::HttpResponse;
 
 template <typename Value>
-HttpResponse json_response(const Value& value) {
+HttpResponse json_answer(const Value& value) {
   HttpResponse response;
   response.body = nlohmann::json(value).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   return response;
@@ -60,7 +60,7 @@ Value read_body(const HttpRequest& request) {
 
 // Runs one unit of work; what it throws becomes an answer.
 template <typename Work>
-HttpReply guarded(Work work) {
+HttpReply guarded_reply(Work work) {
   try {
     return work();
   } catch (const Error& error) {
@@ -121,7 +121,7 @@ const AdminApi::Route AdminApi::kRoutes[] = {
 };
 
 HttpReply AdminApi::handle(HttpRequest request) {
-  return guarded([&] { return dispatch(request); });
+  return guarded_reply([&] { return dispatch(request); });
 }
 
 HttpReply AdminApi::dispatch(const HttpRequest& request) {
@@ -214,12 +214,12 @@ HttpReply AdminApi::metrics(const HttpRequest&) {
 }
 
 HttpReply AdminApi::get_status(const HttpRequest&) {
-  return json_response(status());
+  return json_answer(status());
 }
 
 HttpReply AdminApi::put_group(const HttpRequest& request) {
   services_.group.set_membership(read_body<common::GroupMembership>(request));
-  return json_response(status());
+  return json_answer(status());
 }
 
 HttpReply AdminApi::drain(const HttpRequest&) {
@@ -227,7 +227,7 @@ HttpReply AdminApi::drain(const HttpRequest&) {
     common::log_info("draining", {{"in_flight", services_.admission.in_flight()}});
   }
   services_.admission.drain(services_.late_requests);
-  return json_response(status());
+  return json_answer(status());
 }
 
 HttpReply AdminApi::get_expert_load(const HttpRequest&) {
@@ -240,7 +240,7 @@ HttpReply AdminApi::get_expert_load(const HttpRequest&) {
   });
   if (!running) throw Error(Code::kUnavailable, "no engine runs here: " + unready_reason());
   report.generation = services_.group.state().generation;
-  return json_response(report);
+  return json_answer(report);
 }
 
 HttpReply AdminApi::get_placement(const HttpRequest&) {
@@ -251,7 +251,7 @@ HttpReply AdminApi::get_placement(const HttpRequest&) {
   });
   message.move = expert_move_.report();
   if (!running) throw Error(Code::kUnavailable, "no engine runs here: " + unready_reason());
-  return json_response(message);
+  return json_answer(message);
 }
 
 // Moving experts takes seconds or minutes: the answer says that it has begun, and GET how it ended.
@@ -272,7 +272,7 @@ HttpReply AdminApi::put_placement(const HttpRequest& request) {
   if (!running) throw Error(Code::kUnavailable, "no engine runs here: " + unready_reason());
   answer.move = expert_move_.report();
   common::log_info("expert placement accepted", {{"number", message.number}});
-  return json_response(answer);
+  return json_answer(answer);
 }
 
 }  // namespace millrace::agent

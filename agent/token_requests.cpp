@@ -5,7 +5,7 @@
 namespace millrace::agent {
 namespace {
 
-constexpr std::size_t kMaxTokens = 4'000'000;
+constexpr std::size_t kMaxTokensToDecode = 4'000'000;
 
 std::vector<engine::TokenId> encode(const RequestFields& fields, const ModelText& text) {
   if (const auto prompt = fields.text("prompt")) return text.tokenizer.encode(*prompt);
@@ -36,7 +36,7 @@ Json answer_tokenize(const Json& body, const ModelText& text, const ModelLimits&
 Json answer_detokenize(const Json& body, const ModelText& text, const ModelLimits& limits) {
   const RequestFields fields(body, "");
   check_model_name(fields, limits);
-  const Json* list = fields.array("tokens", kMaxTokens);
+  const Json* list = fields.array("tokens", kMaxTokensToDecode);
   if (list == nullptr) {
     throw bad_request("tokens", "tokens is missing; expected an array of token ids", "missing_required_parameter");
   }

@@ -12,7 +12,7 @@
 namespace millrace::cli {
 namespace {
 
-struct Flags {
+struct PlanFlags {
   std::vector<std::string> files;
   std::vector<std::string> zones;
   std::string failing_zone;
@@ -34,7 +34,7 @@ controller::AutoscalingSpec autoscaling_of(const std::vector<std::string>& files
                       "no ModelDeployment has spec.autoscaling: add it, or leave out -f to use the trace's own limits");
 }
 
-int run_simulation(const Flags& flags) {
+int run_simulation(const PlanFlags& flags) {
   LoadTrace trace = read_trace(flags.trace);
   if (!flags.files.empty()) {
     trace.autoscaling = autoscaling_of(flags.files);
@@ -45,7 +45,7 @@ int run_simulation(const Flags& flags) {
   return 0;
 }
 
-int run(const Flags& flags) {
+int run(const PlanFlags& flags) {
   if (!flags.trace.empty()) return run_simulation(flags);
   if (flags.files.empty()) {
     throw common::Error(common::Code::kInvalidArgument,
@@ -71,7 +71,7 @@ int run(const Flags& flags) {
 
 void add_plan_command(CLI::App& app, int& status) {
   CLI::App* command = app.add_subcommand("plan", "Shows what a manifest would lead to, without a cluster");
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<PlanFlags>();
   command->add_option("-f,--filename", flags->files, "Manifest (YAML or JSON); may be repeated");
   command->add_option("--zones", flags->zones, "Zones to pretend, separated by commas, when the manifest names none")
       ->delimiter(',');

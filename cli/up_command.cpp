@@ -37,7 +37,7 @@ using std::chrono::milliseconds;
 constexpr milliseconds kLook{100};
 constexpr int kWorkers = 2;
 
-struct Flags {
+struct UpFlags {
   std::string file;
   std::string models_dir;
   std::string question = "What is 27 + 15?";
@@ -107,7 +107,7 @@ class WorkFolder {
 
 class Up {
  public:
-  explicit Up(const Flags& flags) : flags_(flags) {}
+  explicit Up(const UpFlags& flags) : flags_(flags) {}
 
   int run() {
     const std::vector<kube::Object> objects = read_objects();
@@ -319,7 +319,7 @@ class Up {
     std::fflush(stdout);
   }
 
-  const Flags& flags_;
+  const UpFlags& flags_;
   WorkFolder work_;
   UpProgress progress_;
   std::vector<std::pair<kube::ObjectKey, std::uint16_t>> endpoints_;
@@ -332,7 +332,7 @@ class Up {
 
 void add_up_command(CLI::App& app, int& status) {
   CLI::App* command = app.add_subcommand("up", "Runs a manifest on this machine, without a cluster");
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<UpFlags>();
   command->add_option("-f,--filename", flags->file, "Manifest (YAML or JSON)")->required();
   command->add_option("--models-dir", flags->models_dir,
                       "Folder that is /models of the nodes; the folder models beside the manifest when left out");

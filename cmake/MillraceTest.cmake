@@ -21,6 +21,7 @@ function(millrace_test_program name)
   if(MILLRACE_PRECOMPILE)
     target_precompile_headers(${name} REUSE_FROM millrace_test_headers)
   endif()
+  millrace_batch(${name})
 endfunction()
 
 function(millrace_test)

@@ -8,7 +8,7 @@
 namespace millrace::engine {
 namespace {
 
-constexpr std::size_t kMaxDepth = 256;
+constexpr std::size_t kMaxOpen = 256;
 
 bool among(char c, std::string_view set) {
   return set.find(c) != std::string_view::npos;
@@ -50,7 +50,7 @@ JsonScanner::Step JsonScanner::begin_value(char c) {
     is_key_ = false;
     state_ = State::kString;
   } else if (c == '{' || c == '[') {
-    if (open_.size() == kMaxDepth) return Step::kInvalid;
+    if (open_.size() == kMaxOpen) return Step::kInvalid;
     open_ += c;
     state_ = c == '{' ? State::kFirstKey : State::kFirstItem;
   } else if (among(c, "-0123456789tfn")) {

@@ -9,7 +9,7 @@
 namespace millrace::engine {
 namespace {
 
-constexpr int kMaxDepth = 128;
+constexpr int kMaxLiteralDepth = 128;
 
 // Recursive descent; every function returns false when the text does not fit, and appends JSON to out_ otherwise.
 class LiteralReader {
@@ -35,7 +35,7 @@ class LiteralReader {
   }
 
   bool value(int depth) {
-    if (depth > kMaxDepth || text_.empty()) return false;
+    if (depth > kMaxLiteralDepth || text_.empty()) return false;
     switch (text_[0]) {
       case '{':
         return dict(depth);

@@ -13,7 +13,7 @@ namespace {
 
 using nlohmann::ordered_json;
 
-constexpr int kMaxDepth = 256;
+constexpr int kMaxValueDepth = 256;
 
 void append_json(const ordered_json& value, int depth, std::string& out);
 
@@ -41,9 +41,9 @@ void append_array(const ordered_json& array, int depth, std::string& out) {
 }
 
 void append_json(const ordered_json& value, int depth, std::string& out) {
-  if (depth > kMaxDepth) {
+  if (depth > kMaxValueDepth) {
     throw common::Error(common::Code::kInvalidArgument,
-                        "JSON nested deeper than " + std::to_string(kMaxDepth) + " levels");
+                        "JSON nested deeper than " + std::to_string(kMaxValueDepth) + " levels");
   }
   switch (value.type()) {
     case ordered_json::value_t::object:

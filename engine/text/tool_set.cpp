@@ -14,7 +14,7 @@ namespace {
 
 using nlohmann::ordered_json;
 
-[[noreturn]] void fail(const std::string& what) {
+[[noreturn]] void refuse_tool(const std::string& what) {
   throw common::Error(common::Code::kInvalidArgument, what);
 }
 
@@ -110,10 +110,11 @@ ToolSignature read_signature(const ordered_json& tool) {
 ToolSet ToolSet::parse(const ordered_json& tools) {
   ToolSet set;
   if (tools.is_null()) return set;
-  if (!tools.is_array()) fail("tools is " + std::string(tools.type_name()) + "; accepted: an array of tools");
+  if (!tools.is_array()) refuse_tool("tools is " + std::string(tools.type_name()) + "; accepted: an array of tools");
   for (std::size_t i = 0; i < tools.size(); ++i) {
     if (!tools[i].is_object()) {
-      fail("tools[" + std::to_string(i) + "] is " + tools[i].type_name() + "; accepted: an object with a function");
+      refuse_tool("tools[" + std::to_string(i) + "] is " + tools[i].type_name() +
+                  "; accepted: an object with a function");
     }
     set.lines_.push_back(python_json(tools[i]));
     set.signatures_.push_back(read_signature(tools[i]));

@@ -5,9 +5,9 @@
 namespace millrace::engine {
 namespace {
 
-constexpr std::size_t kMaxDepth = 64;
+constexpr std::size_t kMaxNesting = 64;
 
-[[noreturn]] void fail(const std::string& what) {
+[[noreturn]] void refuse_file(const std::string& what) {
   throw common::Error(common::Code::kInvalidArgument, "tokenizer.json: " + what);
 }
 
@@ -17,8 +17,8 @@ bool VocabularySax::number_unsigned(number_unsigned_t value) {
   if (table_ != Table::kVocabulary) return scalar(value);
   const std::string name(spec_.text(entry_));
   if (value > static_cast<number_unsigned_t>(kMaxTokenId)) {
-    fail("model.vocab: the id of \"" + name + "\" is " + std::to_string(value) + "; the largest accepted is " +
-         std::to_string(kMaxTokenId));
+    refuse_file("model.vocab: the id of \"" + name + "\" is " + std::to_string(value) + "; the largest accepted is " +
+                std::to_string(kMaxTokenId));
   }
   spec_.vocabulary.push_back({entry_, static_cast<TokenId>(value)});
   return true;
@@ -99,7 +99,7 @@ bool VocabularySax::end_array() {
 }
 
 bool VocabularySax::parse_error(std::size_t position, const std::string&, const nlohmann::json::exception& error) {
-  fail("not JSON at byte " + std::to_string(position) + ": " + error.what());
+  refuse_file("not JSON at byte " + std::to_string(position) + ": " + error.what());
 }
 
 bool VocabularySax::scalar(nlohmann::json value) {
@@ -109,13 +109,14 @@ bool VocabularySax::scalar(nlohmann::json value) {
 
 // Puts a value into the innermost open container of the document.
 nlohmann::json* VocabularySax::place(nlohmann::json value) {
-  if (table_ == Table::kVocabulary) fail("model.vocab: \"" + std::string(spec_.text(entry_)) + "\" has no integer id");
+  if (table_ == Table::kVocabulary)
+    refuse_file("model.vocab: \"" + std::string(spec_.text(entry_)) + "\" has no integer id");
   if (table_ != Table::kNone) bad_merge();
   if (open_.empty()) {
     document_ = std::move(value);
     return &document_;
   }
-  if (open_.size() == kMaxDepth) fail("nested deeper than " + std::to_string(kMaxDepth) + " levels");
+  if (open_.size() == kMaxNesting) refuse_file("nested deeper than " + std::to_string(kMaxNesting) + " levels");
   nlohmann::json& container = *open_.back();
   if (container.is_array()) {
     container.push_back(std::move(value));
@@ -133,7 +134,7 @@ bool VocabularySax::at_model_field(const char* name) const {
 
 Spelling VocabularySax::intern(std::string_view text) {
   const Spelling spelling{static_cast<std::uint32_t>(spec_.strings.size()), static_cast<std::uint32_t>(text.size())};
-  if (text.size() > UINT32_MAX - spec_.strings.size()) fail("model: more than 4 GB of tokens");
+  if (text.size() > UINT32_MAX - spec_.strings.size()) refuse_file("model: more than 4 GB of tokens");
   spec_.strings.append(text);
   return spelling;
 }
@@ -145,7 +146,8 @@ void VocabularySax::add_merge_line(std::string_view line) {
 }
 
 void VocabularySax::bad_merge() const {
-  fail("model.merges[" + std::to_string(spec_.merges.size()) + "] is neither \"left right\" nor [\"left\", \"right\"]");
+  refuse_file("model.merges[" + std::to_string(spec_.merges.size()) +
+              "] is neither \"left right\" nor [\"left\", \"right\"]");
 }
 
 }  // namespace millrace::engine

@@ -7,13 +7,7 @@
 namespace millrace::controller {
 namespace {
 
-// Empty unless `object` is an object with a string under `key`.
-std::string string_in(const Json& object, const char* key) {
-  if (!object.is_object() || !object.contains(key) || !object[key].is_string()) return "";
-  return object[key].get<std::string>();
-}
-
-std::string shown(const Json& value) {
+std::string printed(const Json& value) {
   return value.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
@@ -35,15 +29,15 @@ void check_tolerations(FieldReader& fields, const Json& tolerations) {
   static const std::set<std::string> kEffects{"", "NoSchedule", "PreferNoSchedule", "NoExecute"};
   static const std::set<std::string> kOperators{"", "Exists", "Equal"};
   for (const Json& toleration : tolerations) {
-    const std::string effect = string_in(toleration, "effect");
-    const std::string what = "has " + shown(toleration);
+    const std::string effect = kube::string_in(toleration, "effect");
+    const std::string what = "has " + printed(toleration);
     if (!kEffects.contains(effect)) {
       fields.problem("tolerations", what + ": the effect is NoSchedule, PreferNoSchedule or NoExecute");
     }
-    if (!kOperators.contains(string_in(toleration, "operator"))) {
+    if (!kOperators.contains(kube::string_in(toleration, "operator"))) {
       fields.problem("tolerations", what + ": the operator is Exists or Equal");
     }
-    if (string_in(toleration, "operator") == "Exists" && !string_in(toleration, "value").empty()) {
+    if (kube::string_in(toleration, "operator") == "Exists" && !kube::string_in(toleration, "value").empty()) {
       fields.problem("tolerations", what + ": operator Exists takes no value, remove it or use Equal");
     }
     if (toleration.is_object() && toleration.contains("tolerationSeconds") && effect != "NoExecute") {
@@ -55,7 +49,7 @@ void check_tolerations(FieldReader& fields, const Json& tolerations) {
 void check_env(FieldReader& fields, const Json& env) {
   std::set<std::string> names;
   for (const Json& variable : env) {
-    const std::string name = string_in(variable, "name");
+    const std::string name = kube::string_in(variable, "name");
     if (!is_variable_name(name) || !names.insert(name).second) {
       fields.problem("env",
                      "has a variable named \"" + name +
@@ -70,17 +64,17 @@ void check_env(FieldReader& fields, const Json& env) {
 void check_volumes(FieldReader& fields, const PodTemplate& pod) {
   std::set<std::string> names;
   for (const Json& volume : pod.volumes) {
-    const std::string name = string_in(volume, "name");
+    const std::string name = kube::string_in(volume, "name");
     if (!is_dns_label(name, 63) || name.starts_with("millrace-") || !names.insert(name).second) {
       fields.problem("volumes", "has a volume named \"" + name +
                                     "\": names are DNS labels, used once, and do not start with millrace-");
     }
   }
   for (const Json& mount : pod.volume_mounts) {
-    const bool sound = string_in(mount, "mountPath").starts_with("/");
-    if (!sound || !names.contains(string_in(mount, "name"))) {
+    const bool sound = kube::string_in(mount, "mountPath").starts_with("/");
+    if (!sound || !names.contains(kube::string_in(mount, "name"))) {
       fields.problem("volumeMounts",
-                     "has " + shown(mount) +
+                     "has " + printed(mount) +
                          ": a mount needs the name of a volume of podTemplate.volumes and an absolute mountPath");
     }
   }

@@ -12,7 +12,7 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 constexpr seconds kLongestRetryAfter{3600};
-constexpr std::size_t kMessageLimit = 2000;
+constexpr std::size_t kStatusMessageLimit = 2000;
 
 std::string printable(std::string_view text, std::size_t limit) {
   std::string out;
@@ -81,7 +81,8 @@ ApiError error_from_status(const nlohmann::json& status, int http_status, std::o
   std::string message = document.string_at("/message");
   if (message.empty()) message = reason.empty() ? "no message" : reason;
   if (!retry_after) retry_after = retry_in_details(document);
-  return {code_for(code, reason), code, reason, describe(code, what, printable(message, kMessageLimit)), retry_after};
+  return {code_for(code, reason), code, reason, describe(code, what, printable(message, kStatusMessageLimit)),
+          retry_after};
 }
 
 ApiError error_from_response(int status, std::string_view body, std::string_view retry_after, std::string_view what) {

@@ -56,6 +56,10 @@ Json parse_document(std::string_view text) {
   return Json::parse(text, nullptr, false);
 }
 
+std::string string_in(const Json& object, std::string_view name) {
+  return text(member(object, name));
+}
+
 std::string to_string(const ObjectKey& key) {
   return key.ns.empty() ? key.name : key.ns + "/" + key.name;
 }

@@ -22,6 +22,9 @@ using Json = nlohmann::json;
 // (copying and printing recurse).
 Json parse_document(std::string_view text);
 
+// The string that an object has under `name`; empty when it has none, or `object` is something else.
+std::string string_in(const Json& object, std::string_view name);
+
 // Name of an object of one kind. `ns` is empty for cluster-scoped kinds.
 struct ObjectKey {
   std::string ns;

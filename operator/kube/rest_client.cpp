@@ -12,8 +12,8 @@ constexpr const char* kApplyPatch = "application/apply-patch+yaml";  // JSON is 
 constexpr const char* kMergePatch = "application/merge-patch+json";
 constexpr const char* kJsonBody = "application/json";
 
-std::string describe(std::string_view verb, const ResourceKind& kind, const ObjectKey& key,
-                     const std::string& subresource = "") {
+std::string request_name(std::string_view verb, const ResourceKind& kind, const ObjectKey& key,
+                         const std::string& subresource = "") {
   std::string text = std::string(verb) + " " + std::string(kind.plural);
   if (!subresource.empty()) text += "/" + subresource;
   if (!key.name.empty() || !key.ns.empty()) text += " " + to_string(key);
@@ -28,7 +28,7 @@ bool is_ok(int status) {
   return status >= 200 && status < 300;
 }
 
-[[noreturn]] void refuse(const HttpResponse& response, const std::string& what) {
+[[noreturn]] void refuse_status(const HttpResponse& response, const std::string& what) {
   throw error_from_response(response.status, response.body, response.retry_after, what);
 }
 
@@ -64,7 +64,7 @@ std::optional<Object> RestClient::get(const ResourceKind& kind, const ObjectKey&
   HttpRequest request;
   request.target = resource_path(kind, key.ns, key.name);
   const HttpResponse response = sender_.send(std::move(request), Repeat::kSafe);
-  const std::string what = describe("get", kind, key);
+  const std::string what = request_name("get", kind, key);
   if (response.status == 404) {
     // A missing kind (CRD not installed) is not a missing object.
     const ApiError error = error_from_response(response.status, response.body, response.retry_after, what);
@@ -73,12 +73,12 @@ std::optional<Object> RestClient::get(const ResourceKind& kind, const ObjectKey&
     }
     throw error;
   }
-  if (!is_ok(response.status)) refuse(response, what);
+  if (!is_ok(response.status)) refuse_status(response, what);
   return Object(parse_body(response, what));
 }
 
 ListResult RestClient::list(const ResourceKind& kind, const ListOptions& options) {
-  const std::string what = describe("list", kind, {options.ns, ""});
+  const std::string what = request_name("list", kind, {options.ns, ""});
   ListResult result;
   std::string next;
   int page_size = options.page_size;
@@ -97,7 +97,7 @@ ListResult RestClient::list(const ResourceKind& kind, const ListOptions& options
       page_size = 0;
       continue;
     }
-    if (!is_ok(response.status)) refuse(response, what);
+    if (!is_ok(response.status)) refuse_status(response, what);
     Object page(parse_body(response, what));
     Json& items = page.json()["items"];
     if (items.is_array()) {
@@ -123,7 +123,7 @@ Object RestClient::create(const ResourceKind& kind, const Object& object) {
   request.target = resource_path(kind, object.ns()) + query({{"fieldManager", kFieldManager}});
   request.content_type = kJsonBody;
   request.body = dump(object.json());
-  return send_object(std::move(request), Repeat::kOnce, describe("create", kind, object.key()));
+  return send_object(std::move(request), Repeat::kOnce, request_name("create", kind, object.key()));
 }
 
 Object RestClient::apply(const ResourceKind& kind, const Object& object, const ApplyOptions& options) {
@@ -135,7 +135,7 @@ Object RestClient::apply(const ResourceKind& kind, const Object& object, const A
   request.body = dump(object.json());
   const Repeat repeat = object.resource_version().empty() ? Repeat::kSafe : Repeat::kOnce;  // as in patch()
   try {
-    return send_object(std::move(request), repeat, describe("apply", kind, object.key(), options.subresource));
+    return send_object(std::move(request), repeat, request_name("apply", kind, object.key(), options.subresource));
   } catch (const ApiError& error) {
     // The server's way to say that this is another object of the name.
     const bool other =
@@ -156,7 +156,7 @@ Object RestClient::patch(const ResourceKind& kind, const ObjectKey& key, const J
   // With a version in it, a repetition after a lost answer would report a conflict with itself.
   const bool versioned = merge_patch.contains("/metadata/resourceVersion"_json_pointer);
   return send_object(std::move(request), versioned ? Repeat::kOnce : Repeat::kSafe,
-                     describe("patch", kind, key, options.subresource));
+                     request_name("patch", kind, key, options.subresource));
 }
 
 bool RestClient::remove(const ResourceKind& kind, const ObjectKey& key, const RemoveOptions& options) {
@@ -171,7 +171,7 @@ bool RestClient::remove(const ResourceKind& kind, const ObjectKey& key, const Re
   request.body = dump(body);
   const HttpResponse response = sender_.send(std::move(request), Repeat::kSafe);
   if (response.status == 404) return false;
-  if (!is_ok(response.status)) refuse(response, describe("delete", kind, key));
+  if (!is_ok(response.status)) refuse_status(response, request_name("delete", kind, key));
   return true;
 }
 
@@ -187,7 +187,7 @@ Eviction RestClient::evict(const ObjectKey& pod, std::optional<std::int64_t> gra
   const HttpResponse response = sender_.send(std::move(request), Repeat::kNever);
   if (response.status == 404) return Eviction::kNotFound;
   if (response.status == 429) return Eviction::kBlocked;
-  if (!is_ok(response.status)) refuse(response, describe("evict", kPod, pod));
+  if (!is_ok(response.status)) refuse_status(response, request_name("evict", kPod, pod));
   return Eviction::kEvicted;
 }
 
@@ -203,7 +203,7 @@ WatchOutcome RestClient::watch(const ResourceKind& kind, const WatchOptions& opt
                                                             {"fieldSelector", options.field_selector}});
   WatchDecoder decoder;
   std::exception_ptr thrown;  // by the handler: not an outcome
-  const std::string what = describe("watch", kind, {options.ns, ""});
+  const std::string what = request_name("watch", kind, {options.ns, ""});
   try {
     const HttpResponse response = sender_.stream(std::move(request), options.timeout, [&](std::string_view bytes) {
       try {
@@ -214,7 +214,7 @@ WatchOutcome RestClient::watch(const ResourceKind& kind, const WatchOptions& opt
       }
       if (decoder.error()) throw *decoder.error();
     });
-    if (response.status != 200) refuse(response, what);
+    if (response.status != 200) refuse_status(response, what);
   } catch (const ApiError& error) {
     if (thrown) std::rethrow_exception(thrown);
     return outcome_of(error);
@@ -227,7 +227,7 @@ WatchOutcome RestClient::watch(const ResourceKind& kind, const WatchOptions& opt
 
 Object RestClient::send_object(HttpRequest request, Repeat repeat, const std::string& what) {
   const HttpResponse response = sender_.send(std::move(request), repeat);
-  if (!is_ok(response.status)) refuse(response, what);
+  if (!is_ok(response.status)) refuse_status(response, what);
   return Object(parse_body(response, what));
 }
 

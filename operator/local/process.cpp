@@ -26,7 +26,7 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
   return result;
 }
 
-std::vector<std::string> environment(const std::map<std::string, std::string>& env) {
+std::vector<std::string> environment_strings(const std::map<std::string, std::string>& env) {
   std::vector<std::string> result;
   for (const char* name : {"PATH", "HOME", "LANG", "LD_LIBRARY_PATH"}) {
     const char* value = std::getenv(name);
@@ -60,7 +60,7 @@ std::vector<std::string> environment(const std::map<std::string, std::string>& e
 Process::Process(const ProcessOptions& options) {
   std::vector<std::string> args{options.program.string()};
   args.insert(args.end(), options.args.begin(), options.args.end());
-  std::vector<std::string> env = environment(options.env);
+  std::vector<std::string> env = environment_strings(options.env);
   const std::vector<char*> arg_pointers = pointers(args);
   const std::vector<char*> env_pointers = pointers(env);
   const int log = open(options.log_file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);

@@ -33,9 +33,10 @@ struct Need {
   std::string message;
 };
 
-class Planner {
+class AutoscalePlanner {
  public:
-  Planner(const AutoscalingSpec& spec, const AutoscaleSignals& signals, AutoscaleHistory& history, TimePoint now)
+  AutoscalePlanner(const AutoscalingSpec& spec, const AutoscaleSignals& signals, AutoscaleHistory& history,
+                   TimePoint now)
       : spec_(spec), targets_(spec.targets), current_(signals.replicas), history_(history), now_(now) {
     if (history_.scaling.wishes.empty()) history_.scaling.wished(now, current_);  // nothing is given up at once
     reading_ = read_signals(spec, signals, history, now);
@@ -240,7 +241,7 @@ AutoscaleOutcome plan_autoscale(const AutoscalingSpec& spec, const AutoscaleSign
     outcome.decision.message = fault;
     return outcome;
   }
-  outcome.decision = Planner(spec, signals, outcome.history, now).decide();
+  outcome.decision = AutoscalePlanner(spec, signals, outcome.history, now).decide();
   return outcome;
 }
 

@@ -24,7 +24,7 @@ struct Line {
 };
 
 // Least squares; `times` count back from the newest point, so are zero or negative.
-Line fit(const std::vector<double>& times, const std::vector<double>& values) {
+Line fit_line(const std::vector<double>& times, const std::vector<double>& values) {
   const auto n = static_cast<double>(times.size());
   double st = 0, sv = 0, stt = 0, stv = 0;
   for (std::size_t i = 0; i < times.size(); ++i) {
@@ -102,7 +102,7 @@ double ArrivalRecord::forecast(double horizon) const {
     bin = {};
   }
   if (times.size() < 6) return now;
-  const Line line = fit(times, values);
+  const Line line = fit_line(times, values);
   const double chance = rate(kTrendWindow) / kBin;  // variance of a bin's rate
   if (!(line.slope > kProof * line.error) || line.scatter > kStraight * chance) return now;
   return std::clamp(line.at_end + line.slope * horizon, now, 2 * now);

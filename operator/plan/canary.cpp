@@ -14,9 +14,9 @@ seconds warm_up(seconds duration) {
   return std::min(seconds(30), duration / 4);
 }
 
-class Planner {
+class CanaryPlanner {
  public:
-  Planner(const CanaryInput& input, TimePoint now) : input_(input), now_(now) {
+  CanaryPlanner(const CanaryInput& input, TimePoint now) : input_(input), now_(now) {
     for (const GroupView& group : input.groups) {
       const bool stays = !group.retiring() && !group.terminating();
       if (stays && group.revision == input.update) update_.push_back(&group);
@@ -163,7 +163,7 @@ std::string_view to_string(CanaryPhase phase) {
 }
 
 CanaryPlan plan_canary(const CanaryInput& input, TimePoint now) {
-  return Planner(input, now).plan();
+  return CanaryPlanner(input, now).plan();
 }
 
 }  // namespace millrace::controller

@@ -17,7 +17,7 @@ bool row_holds(const ExpertShape& shape, const ExpertRow& row, std::int32_t rank
   return std::find(begin, begin + shape.slots_per_rank, expert) != begin + shape.slots_per_rank;
 }
 
-struct Step {
+struct Improvement {
   std::int32_t slot = 0;
   std::int32_t other = 0;
   double value = 0.0;  // relief of the busiest rank for each expert fetched; 0: no step
@@ -99,7 +99,7 @@ class Relief {
         if (relief * most < best_.value) continue;
         const std::int32_t other = theirs + i;
         const int fetches = int{fetched} + int{was_on_[index(busy_, layer_.expert_in(other))] == 0};
-        const Step step{slot, other, fetches == 0 ? 2 * relief : relief / fetches, local, peak};
+        const Improvement step{slot, other, fetches == 0 ? 2 * relief : relief / fetches, local, peak};
         if (better(step, best_)) best_ = step;
       }
     }
@@ -119,7 +119,7 @@ class Relief {
     return static_cast<std::size_t>(rank) * static_cast<std::size_t>(shape_.experts) + static_cast<std::size_t>(expert);
   }
 
-  static bool better(const Step& a, const Step& b) {
+  static bool better(const Improvement& a, const Improvement& b) {
     if (a.value != b.value) return a.value > b.value;
     if (a.local != b.local) return a.local;
     return a.peak < b.peak;
@@ -134,7 +134,7 @@ class Relief {
   std::vector<double> other_shares_;  // of the partner's slots
   std::int32_t busy_ = 0;
   double work_ = 0.0;  // of busy_
-  Step best_;
+  Improvement best_;
 };
 
 // Replicas of every expert: one each, then the greatest share gets one more.

@@ -12,9 +12,9 @@ using std::chrono::milliseconds;
 // A successor without a node for this long will not get one soon.
 constexpr std::chrono::seconds kSchedulingPatience{60};
 
-class Planner {
+class FailbackPlanner {
  public:
-  Planner(const MovesInput& input, TimePoint now)
+  FailbackPlanner(const MovesInput& input, TimePoint now)
       : input_(input), now_(now), soak_(std::chrono::seconds(input.spec.failover.failback_after_seconds)) {}
 
   FailbackPlan plan() {
@@ -165,7 +165,7 @@ class Planner {
 }  // namespace
 
 FailbackPlan plan_failback(const MovesInput& input, TimePoint now) {
-  return Planner(input, now).plan();
+  return FailbackPlanner(input, now).plan();
 }
 
 }  // namespace millrace::controller

@@ -18,10 +18,7 @@ bool tolerates(const Json& tolerations, const NodeNotice& notice) {
   if (notice.taint.empty() || !tolerations.is_array()) return false;
   return std::any_of(tolerations.begin(), tolerations.end(), [&](const Json& toleration) {
     if (!toleration.is_object()) return false;
-    const auto field = [&](const char* name) {
-      const auto found = toleration.find(name);
-      return found != toleration.end() && found->is_string() ? found->get<std::string>() : std::string();
-    };
+    const auto field = [&](const char* name) { return kube::string_in(toleration, name); };
     const bool this_key = field("key") == notice.taint || (field("key").empty() && field("operator") == "Exists");
     return this_key && (field("effect").empty() || field("effect") == notice.taint_effect);
   });
@@ -41,9 +38,9 @@ bool blames_nodes(const std::vector<GroupView>& groups, const Remembered& memory
   });
 }
 
-class Planner {
+class MovesPlanner {
  public:
-  explicit Planner(const MovesInput& input) : input_(input) {
+  explicit MovesPlanner(const MovesInput& input) : input_(input) {
     for (const NodeView& node : input.nodes) {
       const bool leaves = node.notice.kind != NodeNotice::Kind::kNone;
       if (leaves && !tolerates(input.spec.pod_template.tolerations, node.notice)) leaving_[node.name] = &node.notice;
@@ -154,7 +151,7 @@ std::vector<std::string> nodes_to_avoid(const std::vector<GroupView>& groups, co
 }
 
 MovesPlan plan_moves(const MovesInput& input, TimePoint now) {
-  return Planner(input).plan(now);
+  return MovesPlanner(input).plan(now);
 }
 
 }  // namespace millrace::controller

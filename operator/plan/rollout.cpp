@@ -12,9 +12,9 @@ namespace {
 using Life = GroupFacts::Life;
 using Groups = std::vector<const GroupFacts*>;
 
-class Planner {
+class RolloutPlanner {
  public:
-  explicit Planner(const RolloutInput& input)
+  explicit RolloutPlanner(const RolloutInput& input)
       : input_(input), shares_(input.target.shares), members_(input.target.shares.size()) {
     for (const Share& share : shares_) wanted_ += share.groups;
     for (const GroupFacts& group : input.groups) {
@@ -194,7 +194,7 @@ GroupFacts facts_of(const GroupView& group, TimePoint now) {
 }
 
 RolloutPlan plan_rollout(const RolloutInput& input) {
-  return Planner(input).plan();
+  return RolloutPlanner(input).plan();
 }
 
 }  // namespace millrace::controller

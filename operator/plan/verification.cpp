@@ -5,9 +5,9 @@
 namespace millrace::controller {
 namespace {
 
-class Planner {
+class VerificationPlanner {
  public:
-  explicit Planner(const VerificationInput& input) : input_(input) {}
+  explicit VerificationPlanner(const VerificationInput& input) : input_(input) {}
 
   VerificationPlan plan() {
     find_nodes();
@@ -86,7 +86,7 @@ class Planner {
 }  // namespace
 
 VerificationPlan plan_verification(const VerificationInput& input) {
-  return Planner(input).plan();
+  return VerificationPlanner(input).plan();
 }
 
 }  // namespace millrace::controller

@@ -28,11 +28,6 @@ constexpr KnownTaint kKnownTaints[] = {
     {"node.kubernetes.io/out-of-service", Kind::kImminent},
 };
 
-std::string text(const Json& object, const char* key) {
-  const auto found = object.is_object() ? object.find(key) : object.end();
-  return object.is_object() && found != object.end() && found->is_string() ? found->get<std::string>() : "";
-}
-
 }  // namespace
 
 NodeNotice notice_on(const kube::Object& node) {
@@ -45,11 +40,12 @@ NodeNotice notice_on(const kube::Object& node) {
   const Json& taints = node.at("/spec/taints");
   if (!taints.is_array()) return notice;
   for (const Json& taint : taints) {
-    const std::string key = text(taint, "key");
+    const std::string key = kube::string_in(taint, "key");
     const auto known = std::find_if(std::begin(kKnownTaints), std::end(kKnownTaints),
                                     [&](const KnownTaint& entry) { return entry.key == key; });
     if (known == std::end(kKnownTaints) || known->kind <= notice.kind) continue;
-    notice = {known->kind, who + " is about to be taken away (taint " + key + ")", key, text(taint, "effect")};
+    notice = {known->kind, who + " is about to be taken away (taint " + key + ")", key,
+              kube::string_in(taint, "effect")};
   }
   return notice;
 }

@@ -24,10 +24,6 @@ const Json& entry_of(const Json& list, const char* key, const std::string& value
   return found == list.end() ? kNone : *found;
 }
 
-std::string text(const Json& object, const char* key) {
-  return object.is_object() && object.contains(key) && object[key].is_string() ? object[key].get<std::string>() : "";
-}
-
 std::int32_t number_after(const std::string& value, std::size_t start) {
   std::int32_t number = -1;
   if (start <= value.size()) std::from_chars(value.data() + start, value.data() + value.size(), number);
@@ -62,18 +58,18 @@ void read_trouble(const kube::Object& pod, PodView& view) {
 
 void read_conditions(const kube::Object& pod, PodView& view) {
   const Json& conditions = pod.at("/status/conditions");
-  view.containers_ready = text(entry_of(conditions, "type", "ContainersReady"), "status") == "True";
+  view.containers_ready = kube::string_in(entry_of(conditions, "type", "ContainersReady"), "status") == "True";
   const Json& ready = entry_of(conditions, "type", "Ready");
-  view.ready = text(ready, "status") == "True";
+  view.ready = kube::string_in(ready, "status") == "True";
   const Json& scheduled = entry_of(conditions, "type", "PodScheduled");
-  if (text(scheduled, "status") == "False") view.unschedulable = text(scheduled, "message");
+  if (kube::string_in(scheduled, "status") == "False") view.unschedulable = kube::string_in(scheduled, "message");
   const Json& gate = entry_of(conditions, "type", kRoutableGate);
   if (gate.is_object()) {
-    view.gate = text(gate, "status") == "True";
-    view.gate_since = kube::parse_timestamp(text(gate, "lastTransitionTime")).value_or(TimePoint{});
-    const std::string reason = text(gate, "reason");
+    view.gate = kube::string_in(gate, "status") == "True";
+    view.gate_since = kube::parse_timestamp(kube::string_in(gate, "lastTransitionTime")).value_or(TimePoint{});
+    const std::string reason = kube::string_in(gate, "reason");
     const bool in_doubt = !*view.gate && (reason == kZoneInDoubt || reason == kSilent);
-    if (in_doubt) view.doubt_answered = !view.ready && text(ready, "reason") != kForKubeletReason;
+    if (in_doubt) view.doubt_answered = !view.ready && kube::string_in(ready, "reason") != kForKubeletReason;
   }
 }
 
@@ -106,7 +102,7 @@ NodeView node_view(const kube::Object& node) {
   NodeView view;
   view.name = node.name();
   view.zone = node.label(kTopologyZone).value_or("");
-  const std::string ready = text(entry_of(node.at("/status/conditions"), "type", "Ready"), "status");
+  const std::string ready = kube::string_in(entry_of(node.at("/status/conditions"), "type", "Ready"), "status");
   view.notice = notice_on(node);
   view.schedulable = view.notice.kind == NodeNotice::Kind::kNone && ready == "True";
   view.heard_of = ready != "Unknown";

@@ -248,9 +248,7 @@ kube::Object build_pod(const Parent& parent, const CreatePod& wanted) {
 }
 
 std::string tls_secret_of_pod(const kube::Object& pod) {
-  const Json shape = annotated_shape(pod);
-  const auto found = shape.find("tlsSecret");
-  return found != shape.end() && found->is_string() ? found->get<std::string>() : "";
+  return kube::string_in(annotated_shape(pod), "tlsSecret");
 }
 
 std::optional<GroupShape> shape_of_pod(const kube::Object& pod) {

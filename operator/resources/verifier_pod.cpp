@@ -9,7 +9,7 @@ namespace millrace::controller {
 namespace {
 
 // What it has in common with the pods of a group.
-constexpr std::array<const char*, 8> kCommonFields{"automountServiceAccountToken",
+constexpr std::array<const char*, 8> kCopiedFields{"automountServiceAccountToken",
                                                    "enableServiceLinks",
                                                    "securityContext",
                                                    "tolerations",
@@ -50,7 +50,7 @@ kube::Object build_verifier_pod(const Parent& parent, const std::string& node) {
   kube::Object pod = new_child(parent, kube::kPod, parent.key.name + "-" + parent.revision + "-verify");
   pod.json()["metadata"]["labels"][kVerifiesLabel] = parent.revision;
   Json& spec = pod.json()["spec"];
-  for (const char* field : kCommonFields) {
+  for (const char* field : kCopiedFields) {
     if (like.contains(field)) spec[field] = like[field];
   }
   spec["nodeName"] = node;

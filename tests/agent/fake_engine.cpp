@@ -10,7 +10,7 @@ using engine::FinishReason;
 using engine::TokenEvent;
 
 namespace {
-constexpr std::chrono::seconds kPatience{20};
+constexpr std::chrono::seconds kEnginePatience{20};
 }
 
 FakeEngine::FakeEngine(Script script, std::int64_t max_model_len) : script_(std::move(script)) {
@@ -147,22 +147,22 @@ std::vector<engine::Request> FakeEngine::requests() const {
 
 bool FakeEngine::wait_for_cancel() {
   std::unique_lock lock(mutex_);
-  return changed_.wait_for(lock, kPatience, [this] { return !cancelled_.empty(); });
+  return changed_.wait_for(lock, kEnginePatience, [this] { return !cancelled_.empty(); });
 }
 
 bool FakeEngine::wait_for_requests(std::size_t count) {
   std::unique_lock lock(mutex_);
-  return changed_.wait_for(lock, kPatience, [&] { return requests_.size() >= count; });
+  return changed_.wait_for(lock, kEnginePatience, [&] { return requests_.size() >= count; });
 }
 
 bool FakeEngine::wait_for_blocked(std::size_t count) {
   std::unique_lock lock(mutex_);
-  return changed_.wait_for(lock, kPatience, [&] { return blocked_ >= count; });
+  return changed_.wait_for(lock, kEnginePatience, [&] { return blocked_ >= count; });
 }
 
 bool FakeEngine::wait_for_tokens(std::int64_t count) {
   std::unique_lock lock(mutex_);
-  return changed_.wait_for(lock, kPatience, [&] { return generated_ >= count; });
+  return changed_.wait_for(lock, kEnginePatience, [&] { return generated_ >= count; });
 }
 
 void FakeEngine::run() {

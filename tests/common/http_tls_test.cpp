@@ -28,7 +28,7 @@ const test::CertificateAuthority& authority() {
   return made;
 }
 
-HttpReply echo(HttpRequest request) {
+HttpReply echo_body(HttpRequest request) {
   return HttpResponse{.body = request.method + " " + request.path + " " + request.body, .content_type = "text/plain"};
 }
 
@@ -67,7 +67,7 @@ class HttpTls : public ::testing::Test {
 };
 
 TEST_F(HttpTls, AClientThatTrustsTheAuthorityIsAnswered) {
-  HttpServer server(options(), echo);
+  HttpServer server(options(), echo_body);
   HttpCall question = call(server, trusting_);
   question.method = "POST";
   question.body = std::string(1 << 20, 'x');
@@ -92,7 +92,7 @@ TEST_F(HttpTls, StreamsAndNoticesThatTheClientLeft) {
 }
 
 TEST_F(HttpTls, AnotherAuthorityIsNotTrusted) {
-  HttpServer server(options(), echo);
+  HttpServer server(options(), echo_body);
   const test::CertificateAuthority other;
   const test::Fault fault = test::fault_of([&] { http_call(call(server, trusting(other))); });
   EXPECT_EQ(fault.code, Code::kUnavailable);
@@ -101,7 +101,7 @@ TEST_F(HttpTls, AnotherAuthorityIsNotTrusted) {
 }
 
 TEST_F(HttpTls, AnotherNameIsNotTrusted) {
-  HttpServer server(options(), echo);
+  HttpServer server(options(), echo_body);
   const auto refusal = [&](const TlsClientSettings& settings) {
     return test::fault_of([&] { http_call(call(server, settings)); }).message;
   };
@@ -114,36 +114,36 @@ TEST_F(HttpTls, AnotherNameIsNotTrusted) {
 TEST_F(HttpTls, TheCertificateItselfMayBeWhatIsTrusted) {
   const auto files = authority().issue("chat.prod.svc");
   secret_.replace(files);
-  HttpServer server(options(), echo);
+  HttpServer server(options(), echo_body);
   const TlsClientSettings pinned{.ca_pem = files.at("tls.crt"), .system_bundle = true, .server_name = "chat.prod.svc"};
   EXPECT_EQ(http_call(call(server, pinned)).status, 200);
 }
 
 TEST_F(HttpTls, AClientThatDoesNotVerifyTakesAnyCertificate) {
-  HttpServer server(options(), echo);
+  HttpServer server(options(), echo_body);
   EXPECT_EQ(http_call(call(server, {.verify = false})).status, 200);
 }
 
 TEST_F(HttpTls, PlainHttpIsClosedWithoutAnAnswer) {
-  HttpServer server(options(), echo);
+  HttpServer server(options(), echo_body);
   EXPECT_THAT(exchange(server, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"), Not(HasSubstr("HTTP/1.1")));
   EXPECT_EQ(http_call(call(server, trusting_)).status, 200) << "the next one is served";
 }
 
 TEST_F(HttpTls, TlsToAPlainPortIsRefused) {
-  HttpServer server({}, echo);
+  HttpServer server({}, echo_body);
   EXPECT_EQ(test::fault_of([&] { http_call(call(server, trusting_)); }).code, Code::kUnavailable);
 }
 
 TEST_F(HttpTls, AHandshakeThatTakesTooLongIsEnded) {
   HttpServerOptions hasty = options();
   hasty.header_timeout = milliseconds(50);
-  HttpServer server(hasty, echo);
+  HttpServer server(hasty, echo_body);
   EXPECT_EQ(exchange(server, std::string("\x16\x03\x01", 3)), "") << "closed, where a whole header would be waited for";
 }
 
 TEST_F(HttpTls, ARenewedCertificateIsServedWithoutARestart) {
-  HttpServer server(options(), echo);
+  HttpServer server(options(), echo_body);
   const test::CertificateAuthority next;
   EXPECT_EQ(http_call(call(server, trusting_)).status, 200);
   secret_.replace(next.issue("chat.prod.svc"));
@@ -152,7 +152,7 @@ TEST_F(HttpTls, ARenewedCertificateIsServedWithoutARestart) {
 }
 
 TEST_F(HttpTls, ARenewalThatIsOfNoUseKeepsTheCertificateBefore) {
-  HttpServer server(options(), echo);
+  HttpServer server(options(), echo_body);
   auto mixed = authority().issue("chat.prod.svc");
   mixed["tls.key"] = authority().issue("chat.prod.svc")["tls.key"];
   secret_.replace(mixed);
@@ -165,7 +165,7 @@ TEST_F(HttpTls, ARenewalThatIsOfNoUseKeepsTheCertificateBefore) {
 TEST_F(HttpTls, FilesThatAreOfNoUseAreNamed) {
   const auto refusal = [&](const std::map<std::string, std::string>& files) {
     secret_.replace(files);
-    return test::fault_of([&] { HttpServer(options(), echo); }).message;
+    return test::fault_of([&] { HttpServer(options(), echo_body); }).message;
   };
   auto files = authority().issue("a");
   EXPECT_THAT(refusal({{"tls.crt", files["tls.crt"]}}), AllOf(HasSubstr("TLS key"), HasSubstr("tls.key")));
@@ -191,7 +191,7 @@ TEST_F(HttpTls, FinishesAnswersInProgressBeforeItStops) {
 }
 
 TEST_F(HttpTls, SurvivesConnectionsDroppedAtAnyByteOfTheHandshake) {
-  HttpServer server(options(), echo);
+  HttpServer server(options(), echo_body);
   for (int size = 0; size < 200; ++size) {
     net::io_context context;
     tcp::socket socket(context);

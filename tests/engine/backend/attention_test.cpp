@@ -91,12 +91,6 @@ Weights random_weights(const AttentionShape& s, bool norms) {
   return w;
 }
 
-Matrix rows_of(const Matrix& m, std::int64_t begin, std::int64_t count) {
-  Matrix out(count, m.cols);
-  std::copy_n(m.row(begin), count * m.cols, out.values.begin());
-  return out;
-}
-
 class Attention : public EveryPath {
  protected:
   // Feeds the sequences in steps (fresh[step][seq] tokens) and compares every step's rows with the naive result.

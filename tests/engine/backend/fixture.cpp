@@ -41,6 +41,12 @@ Matrix random_matrix(std::int64_t rows, std::int64_t cols, std::uint64_t seed, f
   return matrix;
 }
 
+Matrix rows_of(const Matrix& m, std::int64_t begin, std::int64_t count) {
+  Matrix out(count, m.cols);
+  std::copy_n(m.row(begin), count * m.cols, out.values.begin());
+  return out;
+}
+
 Stored stored(const Matrix& matrix, DType dtype) {
   Stored result{matrix, dtype, std::vector<std::byte>(matrix.values.size() * size_of(dtype))};
   for (std::size_t i = 0; i < matrix.values.size(); ++i) {

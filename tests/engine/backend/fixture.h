@@ -30,6 +30,7 @@ struct Matrix {
 
 // Standard normal times `scale`.
 Matrix random_matrix(std::int64_t rows, std::int64_t cols, std::uint64_t seed, float scale = 1.0F);
+Matrix rows_of(const Matrix& m, std::int64_t begin, std::int64_t count);
 
 // A checkpoint matrix: bytes as stored, and the floats they mean.
 struct Stored {

@@ -62,12 +62,6 @@ Reference recurrence(const DeltaShape& d, const Inputs& in) {
   return ref;
 }
 
-Matrix rows_of(const Matrix& m, std::int64_t begin, std::int64_t count) {
-  Matrix out(count, m.cols);
-  std::copy_n(m.row(begin), count * m.cols, out.values.begin());
-  return out;
-}
-
 class GatedDelta : public EveryPath {
  protected:
   std::unique_ptr<StateCache> states(const DeltaShape& d) { return backend_->allocate_state_cache({kLayers, 4, d}); }

@@ -25,7 +25,7 @@ using common::Error;
 using millrace::test::TempDirectory;
 using testing::HasSubstr;
 
-constexpr float kTolerance = 1e-4F;
+constexpr float kStoreTolerance = 1e-4F;
 
 // 16 experts on 2 ranks: 8 slots each and a spare one.
 class Store : public testing::Test {
@@ -194,7 +194,8 @@ TEST(Placement, ChangesBetweenStepsWithoutChangingTheResult) {
       background.join();
       model.commit_placement();
       if (comm.rank() == 0) {
-        EXPECT_LE(max_difference(rows.front(), expected[i]), kTolerance * max_magnitude(expected[i])) << "token " << i;
+        EXPECT_LE(max_difference(rows.front(), expected[i]), kStoreTolerance * max_magnitude(expected[i]))
+            << "token " << i;
       }
     }
     EXPECT_EQ(model.placement(), next);

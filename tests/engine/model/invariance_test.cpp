@@ -12,7 +12,7 @@ namespace {
 
 using millrace::test::TempDirectory;
 
-constexpr float kTolerance = 1e-4F;  // relative to the largest logit
+constexpr float kInvarianceTolerance = 1e-4F;  // relative to the largest logit
 
 class Invariance : public testing::TestWithParam<std::string> {
  protected:
@@ -49,7 +49,7 @@ class Invariance : public testing::TestWithParam<std::string> {
   static void expect_equal(const std::vector<Row>& found, const std::vector<Row>& expected, const std::string& what) {
     ASSERT_EQ(found.size(), expected.size()) << what;
     for (std::size_t i = 0; i < found.size(); ++i) {
-      ASSERT_LE(max_difference(found[i], expected[i]), kTolerance * max_magnitude(expected[i]))
+      ASSERT_LE(max_difference(found[i], expected[i]), kInvarianceTolerance * max_magnitude(expected[i]))
           << what << ", position " << i;
     }
   }

@@ -16,7 +16,7 @@ namespace {
 
 using millrace::test::TempDirectory;
 
-constexpr float kTolerance = 1e-4F;  // relative to the largest logit
+constexpr float kParallelTolerance = 1e-4F;  // relative to the largest logit
 constexpr int kGreedyTokens = 24;
 
 struct Outcome {
@@ -28,7 +28,7 @@ void expect_same(const Outcome& found, const Outcome& expected) {
   ASSERT_EQ(found.rows.size(), expected.rows.size());
   for (std::size_t i = 0; i < found.rows.size(); ++i) {
     ASSERT_EQ(found.rows[i].size(), expected.rows[i].size());
-    EXPECT_LE(max_difference(found.rows[i], expected.rows[i]), kTolerance * max_magnitude(expected.rows[i]))
+    EXPECT_LE(max_difference(found.rows[i], expected.rows[i]), kParallelTolerance * max_magnitude(expected.rows[i]))
         << "position " << i;
   }
   EXPECT_EQ(found.greedy, expected.greedy);

@@ -10,7 +10,7 @@
 namespace millrace::engine {
 namespace {
 
-ParsedOutput parse(std::string_view text, bool starts_in_reasoning = false) {
+ParsedOutput parse_qwq(std::string_view text, bool starts_in_reasoning = false) {
   static const ToolSet kNoTools;
   OutputParserOptions options;
   options.format = ChatFormat::kQwq;
@@ -20,7 +20,7 @@ ParsedOutput parse(std::string_view text, bool starts_in_reasoning = false) {
 }
 
 TEST(OutputParserJson, ReadsCallsBehindReasoning) {
-  const ParsedOutput out = parse(
+  const ParsedOutput out = parse_qwq(
       "hm\n</think>\n\n<tool_call>\n{\"name\": \"f\", \"arguments\": {\"a\": \"</tool_call> }\", \"n\": "
       "1.50}}\n</tool_call>\n"
       "<tool_call>\n{\"name\": \"g\", \"arguments\": {}}\n</tool_call>",
@@ -34,20 +34,20 @@ TEST(OutputParserJson, ReadsCallsBehindReasoning) {
 }
 
 TEST(OutputParserJson, AcceptsArgumentsAsAStringAndUnderTheOtherName) {
-  EXPECT_EQ(parse(R"(<tool_call>{"name": "f", "arguments": "{\"a\":1}"}</tool_call>)").tool_calls.at(0).arguments,
+  EXPECT_EQ(parse_qwq(R"(<tool_call>{"name": "f", "arguments": "{\"a\":1}"}</tool_call>)").tool_calls.at(0).arguments,
             "{\"a\":1}");
-  EXPECT_EQ(parse(R"(<tool_call>{"name": "f", "parameters": {"a": 1}}</tool_call>)").tool_calls.at(0).arguments,
+  EXPECT_EQ(parse_qwq(R"(<tool_call>{"name": "f", "parameters": {"a": 1}}</tool_call>)").tool_calls.at(0).arguments,
             "{\"a\": 1}");
-  EXPECT_EQ(parse(R"(<tool_call>{"name": "f"}</tool_call>)").tool_calls.at(0).arguments, "{}");
+  EXPECT_EQ(parse_qwq(R"(<tool_call>{"name": "f"}</tool_call>)").tool_calls.at(0).arguments, "{}");
 }
 
 TEST(OutputParserJson, WhatIsNoCallIsContent) {
-  EXPECT_EQ(parse("<tool_call>\nnothing").content, "<tool_call>\nnothing");
-  EXPECT_EQ(parse("<tool_call>{\"nome\": 1}").content, "<tool_call>{\"nome\": 1}");
-  EXPECT_EQ(parse("<tool_call>{\"name\": \"f\", ").content, "<tool_call>{\"name\": \"f\", ");
-  EXPECT_TRUE(parse("<tool_call>{]").tool_calls.empty());
-  EXPECT_EQ(parse("<tool_call>{] x </tool_call>").content, "<tool_call>{] x </tool_call>");
-  EXPECT_EQ(parse("<tool_call>{\"name\": 5, \"arguments\": {}}").content,
+  EXPECT_EQ(parse_qwq("<tool_call>\nnothing").content, "<tool_call>\nnothing");
+  EXPECT_EQ(parse_qwq("<tool_call>{\"nome\": 1}").content, "<tool_call>{\"nome\": 1}");
+  EXPECT_EQ(parse_qwq("<tool_call>{\"name\": \"f\", ").content, "<tool_call>{\"name\": \"f\", ");
+  EXPECT_TRUE(parse_qwq("<tool_call>{]").tool_calls.empty());
+  EXPECT_EQ(parse_qwq("<tool_call>{] x </tool_call>").content, "<tool_call>{] x </tool_call>");
+  EXPECT_EQ(parse_qwq("<tool_call>{\"name\": 5, \"arguments\": {}}").content,
             "<tool_call>{\"name\": 5, \"arguments\": {}}");
 }
 
@@ -175,19 +175,19 @@ TEST(OutputParserJson, ClosedCallsAreAlwaysJsonHoweverTheTextIsCut) {
 }
 
 TEST(OutputParserJson, ControlCharactersInStringsAreEscaped) {
-  const ParsedOutput out = parse("<tool_call>{\"name\": \"f\", \"arguments\": {\"a\": \"x\ny\"}}</tool_call>");
+  const ParsedOutput out = parse_qwq("<tool_call>{\"name\": \"f\", \"arguments\": {\"a\": \"x\ny\"}}</tool_call>");
   EXPECT_EQ(out.tool_calls.at(0).arguments, "{\"a\": \"x\\ny\"}");
 }
 
 TEST(OutputParserJson, ArgumentsThatBreakOffLeaveTheCallOpen) {
-  const ParsedOutput cut = parse(R"(<tool_call>{"name": "f", "arguments": {"a": "b)");
+  const ParsedOutput cut = parse_qwq(R"(<tool_call>{"name": "f", "arguments": {"a": "b)");
   EXPECT_TRUE(cut.has_open_call);
   EXPECT_EQ(cut.tool_calls.at(0).arguments, R"({"a": "b)");
-  const ParsedOutput broken = parse(R"(<tool_call>{"name": "f", "arguments": {"a" 1}}</tool_call>)");
+  const ParsedOutput broken = parse_qwq(R"(<tool_call>{"name": "f", "arguments": {"a" 1}}</tool_call>)");
   EXPECT_TRUE(broken.has_open_call);
   EXPECT_EQ(broken.tool_calls.at(0).arguments, R"({"a" )");
   EXPECT_EQ(broken.content, "1}}</tool_call>") << "nothing of the answer is lost";
-  EXPECT_FALSE(parse(R"(<tool_call>{"name": "f", "arguments": {"a": 1})").has_open_call)
+  EXPECT_FALSE(parse_qwq(R"(<tool_call>{"name": "f", "arguments": {"a": 1})").has_open_call)
       << "the arguments are complete";
 }
 

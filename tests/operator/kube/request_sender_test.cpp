@@ -27,8 +27,8 @@ class BusyTransport : public Transport {
   std::atomic_flag asked;
 };
 
-struct Fixture {
-  explicit Fixture(std::chrono::milliseconds first_retry) {
+struct SenderFixture {
+  explicit SenderFixture(std::chrono::milliseconds first_retry) {
     auto made = std::make_unique<BusyTransport>();
     transport = made.get();
     ClientOptions options;
@@ -44,7 +44,7 @@ struct Fixture {
 
 TEST(RequestSender, AStopEndsThePauseBeforeARepetition) {
   for (const bool of_the_client : {true, false}) {
-    Fixture f(std::chrono::seconds(9));
+    SenderFixture f(std::chrono::seconds(9));
     std::stop_source request_stop;
     HttpRequest request;
     request.stop = request_stop.get_token();
@@ -57,7 +57,7 @@ TEST(RequestSender, AStopEndsThePauseBeforeARepetition) {
 }
 
 TEST(RequestSender, ReturnsTheLastAnswerWhenRepeatingDoesNotHelp) {
-  const Fixture f(std::chrono::milliseconds(1));
+  const SenderFixture f(std::chrono::milliseconds(1));
   EXPECT_EQ(f.sender->send({}, Repeat::kSafe).status, 503);
 }
 

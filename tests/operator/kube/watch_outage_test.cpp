@@ -16,7 +16,7 @@ struct Outage {
   WatchOutcome watches;
 };
 
-WatchOutcome failed(const ApiError& error) {
+WatchOutcome failure_of(const ApiError& error) {
   return {error.code() == Code::kGone ? WatchEnd::kExpired : WatchEnd::kFailed, error};
 }
 
@@ -27,10 +27,10 @@ const ApiError kUnreachable(Code::kUnavailable, 0, "", "m");
 const ApiError kExpired(Code::kGone, 410, "Expired", "m");
 
 const Outage kOutages[] = {
-    {"429 with Retry-After", kBusy, failed(kBusy)},
-    {"503", kUnwell, failed(kUnwell)},
-    {"lists answer 429, watches break", kBusy, failed(kBroken)},
-    {"no connection", kUnreachable, failed(kUnreachable)},
+    {"429 with Retry-After", kBusy, failure_of(kBusy)},
+    {"503", kUnwell, failure_of(kUnwell)},
+    {"lists answer 429, watches break", kBusy, failure_of(kBroken)},
+    {"no connection", kUnreachable, failure_of(kUnreachable)},
     {"streams end at once", kUnwell, {WatchEnd::kClosed, std::nullopt}},
 };
 
@@ -84,7 +84,7 @@ TEST(WatchOutage, ExpiredVersionsWithoutEndAreAskedForAtAModestRate) {
       const WatchStep watch = machine.listed("10", now);
       ++lists;
       now += watch.delay;
-      const WatchStep next = machine.watch_ended(failed(kExpired), 0s, now);
+      const WatchStep next = machine.watch_ended(failure_of(kExpired), 0s, now);
       ASSERT_EQ(next.what, Do::kList);
       ASSERT_LE(next.delay, 10s) << "seed " << seed;
       now += next.delay;

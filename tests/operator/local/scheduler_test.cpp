@@ -17,7 +17,7 @@ Object node(const std::string& name, const std::string& zone, const std::string&
   return result;
 }
 
-Object pod(const std::string& name, const std::string& cpu, const std::string& node_name = "") {
+Object asking_pod(const std::string& name, const std::string& cpu, const std::string& node_name = "") {
   Object result(kube::kPod, {"default", name});
   result.json()["spec"]["containers"] = Json::array({{{"resources", {{"requests", {{"cpu", cpu}}}}}}});
   if (!node_name.empty()) result.json()["spec"]["nodeName"] = node_name;
@@ -26,24 +26,24 @@ Object pod(const std::string& name, const std::string& cpu, const std::string& n
 
 TEST(Scheduler, TakesTheNodeWithFewestPods) {
   const std::vector<Object> nodes{node("n1", "a", "4"), node("n2", "b", "4")};
-  EXPECT_EQ(choose_node(pod("p", "1"), nodes, {pod("q", "1", "n1")}).node, "n2");
-  EXPECT_EQ(choose_node(pod("p", "1"), nodes, {}).node, "n1");
+  EXPECT_EQ(choose_node(asking_pod("p", "1"), nodes, {asking_pod("q", "1", "n1")}).node, "n2");
+  EXPECT_EQ(choose_node(asking_pod("p", "1"), nodes, {}).node, "n1");
 }
 
 TEST(Scheduler, HonoursTheNodeSelector) {
-  Object wanted = pod("p", "1");
+  Object wanted = asking_pod("p", "1");
   wanted.json()["spec"]["nodeSelector"][kTopologyZone] = "b";
   EXPECT_EQ(choose_node(wanted, {node("n1", "a", "4"), node("n2", "b", "4")}, {}).node, "n2");
 }
 
 TEST(Scheduler, CountsWhatOtherPodsAskFor) {
   const std::vector<Object> nodes{node("n1", "a", "2")};
-  EXPECT_EQ(choose_node(pod("p", "1500m"), nodes, {pod("q", "500m", "n1")}).node, "n1");
-  EXPECT_EQ(choose_node(pod("p", "1500m"), nodes, {pod("q", "600m", "n1")}).node, "");
+  EXPECT_EQ(choose_node(asking_pod("p", "1500m"), nodes, {asking_pod("q", "500m", "n1")}).node, "n1");
+  EXPECT_EQ(choose_node(asking_pod("p", "1500m"), nodes, {asking_pod("q", "600m", "n1")}).node, "");
 }
 
 TEST(Scheduler, SaysWhyNoNodeTakesAPod) {
-  Object wanted = pod("p", "1");
+  Object wanted = asking_pod("p", "1");
   wanted.json()["spec"]["containers"][0]["resources"]["requests"]["nvidia.com/gpu"] = "1";
   const auto verdict = choose_node(wanted, {node("n1", "a", "4"), node("n2", "b", "4")}, {});
   EXPECT_EQ(verdict.reason, "0/2 nodes are available: 2 Insufficient nvidia.com/gpu.");

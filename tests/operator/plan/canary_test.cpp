@@ -19,7 +19,7 @@ GroupView serving(const std::string& revision, int index, std::chrono::seconds s
       .build();
 }
 
-CanaryInput input(std::vector<GroupView> groups, int replicas = 3) {
+CanaryInput canary_input(std::vector<GroupView> groups, int replicas = 3) {
   CanaryInput result;
   result.spec.emplace();
   result.spec->duration_seconds = 300;
@@ -41,29 +41,29 @@ CanarySamples samples(std::uint64_t stable, std::uint64_t update, std::uint64_t 
 }
 
 TEST(Canary, IsNoneWithoutAWishOrAStableRevision) {
-  CanaryInput none = input({});
+  CanaryInput none = canary_input({});
   none.spec.reset();
   EXPECT_EQ(plan_canary(none, kNow).phase, CanaryPhase::kNone);
-  CanaryInput first = input({});
+  CanaryInput first = canary_input({});
   first.stable.clear();
   EXPECT_EQ(plan_canary(first, kNow).phase, CanaryPhase::kNone);
-  CanaryInput same = input({});
+  CanaryInput same = canary_input({});
   same.stable = same.update;
   EXPECT_EQ(plan_canary(same, kNow).phase, CanaryPhase::kNone);
 }
 
 TEST(Canary, StartsWithItsShareOfGroups) {
-  const CanaryPlan plan = plan_canary(input({serving("a", 0, std::chrono::hours(1))}), kNow);
+  const CanaryPlan plan = plan_canary(canary_input({serving("a", 0, std::chrono::hours(1))}), kNow);
   EXPECT_EQ(plan.phase, CanaryPhase::kStarting);
   EXPECT_EQ(plan.groups, 1);
 }
 
 TEST(Canary, NeverTakesTheLastGroupThatItComparesWith) {
-  CanaryInput half = input({}, 2);
+  CanaryInput half = canary_input({}, 2);
   half.spec->groups = {100, true};
   half.budgets = {0, 1};
   EXPECT_EQ(plan_canary(half, kNow).groups, 1);
-  CanaryInput single = input({}, 1);
+  CanaryInput single = canary_input({}, 1);
   single.budgets = {0, 1};
   EXPECT_EQ(plan_canary(single, kNow).phase, CanaryPhase::kNone);
   single.budgets = {1, 0};
@@ -71,20 +71,20 @@ TEST(Canary, NeverTakesTheLastGroupThatItComparesWith) {
 }
 
 TEST(Canary, IsLookedAtAgainWhileItRuns) {
-  const CanaryPlan running = plan_canary(input({serving("b", 0, std::chrono::seconds(40))}), kNow);
+  const CanaryPlan running = plan_canary(canary_input({serving("b", 0, std::chrono::seconds(40))}), kNow);
   EXPECT_EQ(running.phase, CanaryPhase::kRunning);
   EXPECT_EQ(running.look_again, kCanaryLook);
 }
 
 TEST(Canary, MeasuresOnlyWhatIsWarm) {
-  const CanaryPlan cold = plan_canary(input({serving("b", 0, std::chrono::seconds(10))}), kNow);
+  const CanaryPlan cold = plan_canary(canary_input({serving("b", 0, std::chrono::seconds(10))}), kNow);
   EXPECT_FALSE(cold.measures);
   EXPECT_EQ(cold.look_again, std::chrono::seconds(20));
-  EXPECT_TRUE(plan_canary(input({serving("b", 0, std::chrono::seconds(30))}), kNow).measures);
+  EXPECT_TRUE(plan_canary(canary_input({serving("b", 0, std::chrono::seconds(30))}), kNow).measures);
 }
 
 TEST(Canary, ComparesForItsWholeTimeAlsoAfterARestartOfTheOperator) {
-  CanaryInput restarted = input({serving("b", 0, std::chrono::hours(2))});
+  CanaryInput restarted = canary_input({serving("b", 0, std::chrono::hours(2))});
   restarted.samples = samples(500, 120);
   restarted.measured_since.reset();
   EXPECT_EQ(plan_canary(restarted, kNow).phase, CanaryPhase::kRunning);
@@ -93,13 +93,13 @@ TEST(Canary, ComparesForItsWholeTimeAlsoAfterARestartOfTheOperator) {
 }
 
 TEST(Canary, ComparesAnewWhenItsGroupsCameBack) {
-  CanaryInput back = input({serving("b", 0, std::chrono::seconds(60))});
+  CanaryInput back = canary_input({serving("b", 0, std::chrono::seconds(60))});
   back.samples = samples(500, 120);
   EXPECT_EQ(plan_canary(back, kNow).phase, CanaryPhase::kRunning) << "measured for longer than the group serves";
 }
 
 TEST(Canary, PassesAfterItsTimeWithEnoughSamples) {
-  CanaryInput done = input({serving("b", 0, std::chrono::seconds(330))});
+  CanaryInput done = canary_input({serving("b", 0, std::chrono::seconds(330))});
   done.samples = samples(500, 120);
   const CanaryPlan plan = plan_canary(done, kNow);
   EXPECT_EQ(plan.phase, CanaryPhase::kPassed);
@@ -107,7 +107,7 @@ TEST(Canary, PassesAfterItsTimeWithEnoughSamples) {
 }
 
 TEST(Canary, WaitsForMoreRequestsWhenThereWereTooFew) {
-  CanaryInput quiet = input({serving("b", 0, std::chrono::hours(2))});
+  CanaryInput quiet = canary_input({serving("b", 0, std::chrono::hours(2))});
   quiet.samples = samples(500, 30);
   const CanaryPlan plan = plan_canary(quiet, kNow);
   EXPECT_EQ(plan.phase, CanaryPhase::kRunning);
@@ -117,7 +117,7 @@ TEST(Canary, WaitsForMoreRequestsWhenThereWereTooFew) {
 }
 
 TEST(Canary, FailsBeforeItsTimeIsUpWhenTheEvidenceIsClear) {
-  CanaryInput bad = input({serving("b", 0, std::chrono::seconds(60))});
+  CanaryInput bad = canary_input({serving("b", 0, std::chrono::seconds(60))});
   bad.samples = samples(500, 100, 60);
   const CanaryPlan plan = plan_canary(bad, kNow);
   EXPECT_EQ(plan.phase, CanaryPhase::kFailed);
@@ -126,7 +126,7 @@ TEST(Canary, FailsBeforeItsTimeIsUpWhenTheEvidenceIsClear) {
 }
 
 TEST(Canary, WaitsForItsGoldenPromptsAndFailsByThem) {
-  CanaryInput asked = input({serving("b", 0, std::chrono::hours(1))});
+  CanaryInput asked = canary_input({serving("b", 0, std::chrono::hours(1))});
   asked.samples = samples(500, 120);
   asked.spec->golden_prompts = {{"What is 3 + 4?", "7", 8}};
   const CanaryPlan waiting = plan_canary(asked, kNow);
@@ -147,13 +147,13 @@ TEST(Canary, FailsWhenAGroupDoesNotStart) {
                                    group.pods[0].trouble_message = "no such tensor";
                                  })
                                  .build();
-  const CanaryPlan plan = plan_canary(input({crashing}), kNow);
+  const CanaryPlan plan = plan_canary(canary_input({crashing}), kNow);
   EXPECT_EQ(plan.phase, CanaryPhase::kFailed);
   EXPECT_THAT(plan.message, HasSubstr("no such tensor"));
 }
 
 TEST(Canary, FailsWhenItsGroupsDoNotServeInTime) {
-  CanaryInput slow = input({GroupBuilder("b", 0).loading().build()});  // made ten minutes ago
+  CanaryInput slow = canary_input({GroupBuilder("b", 0).loading().build()});  // made ten minutes ago
   EXPECT_EQ(plan_canary(slow, kNow).phase, CanaryPhase::kStarting);
   slow.spec->ready_seconds = 60;
   const CanaryPlan plan = plan_canary(slow, kNow);
@@ -162,7 +162,7 @@ TEST(Canary, FailsWhenItsGroupsDoNotServeInTime) {
 }
 
 TEST(Canary, StandsByItsVerdict) {
-  CanaryInput decided = input({serving("b", 0, std::chrono::seconds(60))});
+  CanaryInput decided = canary_input({serving("b", 0, std::chrono::seconds(60))});
   decided.recorded = CanaryVerdict::kFailed;
   decided.recorded_reason = "it was slow";
   const CanaryPlan failed = plan_canary(decided, kNow);

@@ -7,9 +7,9 @@
 namespace millrace::controller::test {
 namespace {
 
-class Search {
+class PlacementSearch {
  public:
-  Search(const ExpertShape& shape, const std::vector<double>& load)
+  PlacementSearch(const ExpertShape& shape, const std::vector<double>& load)
       : shape_(shape), load_(load), mean_(std::accumulate(load.begin(), load.end(), 0.0) / shape.ranks) {}
 
   double run() {
@@ -78,7 +78,7 @@ class Search {
 }  // namespace
 
 double exact_peak(const ExpertShape& shape, const std::vector<double>& load) {
-  return Search(shape, load).run();
+  return PlacementSearch(shape, load).run();
 }
 
 }  // namespace millrace::controller::test

@@ -17,7 +17,7 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using testing::kNow;
 
-NodeView node(const std::string& name, NodeNotice::Kind kind = NodeNotice::Kind::kNone) {
+NodeView noticed_node(const std::string& name, NodeNotice::Kind kind = NodeNotice::Kind::kNone) {
   NodeView view;
   view.name = name;
   view.allocatable = {{"cpu", "64"}};
@@ -52,13 +52,13 @@ class Moves : public ::testing::Test {
 };
 
 TEST_F(Moves, NothingMovesWhileAllNodesStay) {
-  input.nodes = {node("n1")};
+  input.nodes = {noticed_node("n1")};
   input.groups = {on_node(0, "n1"), on_node(1, "n1")};
   EXPECT_THAT(moving(), IsEmpty());
 }
 
 TEST_F(Moves, GroupsLeaveACordonedNodeOneAtATime) {
-  input.nodes = {node("n1", NodeNotice::Kind::kCordoned), node("n2")};
+  input.nodes = {noticed_node("n1", NodeNotice::Kind::kCordoned), noticed_node("n2")};
   input.groups = {on_node(0, "n1"), on_node(1, "n1"), on_node(2, "n2")};
   const MovesPlan result = plan();
   ASSERT_EQ(result.moves.size(), 1U);
@@ -69,13 +69,13 @@ TEST_F(Moves, GroupsLeaveACordonedNodeOneAtATime) {
 }
 
 TEST_F(Moves, AllGroupsLeaveANodeThatIsAnnouncedToGo) {
-  input.nodes = {node("n1", NodeNotice::Kind::kAnnounced), node("n2")};
+  input.nodes = {noticed_node("n1", NodeNotice::Kind::kAnnounced), noticed_node("n2")};
   input.groups = {on_node(0, "n1"), on_node(1, "n1"), on_node(2, "n2")};
   EXPECT_THAT(moving(), ElementsAre("m-r1-0", "m-r1-1"));
 }
 
 TEST_F(Moves, AGroupOnANodeThatIsLostInAMomentIsDrainedAtOnceWhenAnotherServes) {
-  input.nodes = {node("n1", NodeNotice::Kind::kImminent), node("n2")};
+  input.nodes = {noticed_node("n1", NodeNotice::Kind::kImminent), noticed_node("n2")};
   input.groups = {on_node(0, "n1"), on_node(1, "n2")};
   EXPECT_EQ(plan().moves.at(0).urgency, Urgency::kAtOnce);
   input.groups[1].pods[0].gate = false;
@@ -83,7 +83,7 @@ TEST_F(Moves, AGroupOnANodeThatIsLostInAMomentIsDrainedAtOnceWhenAnotherServes) 
 }
 
 TEST_F(Moves, WhatToleratesTheTaintStays) {
-  input.nodes = {node("n1", NodeNotice::Kind::kCordoned)};
+  input.nodes = {noticed_node("n1", NodeNotice::Kind::kCordoned)};
   input.groups = {on_node(0, "n1")};
   for (const Json& toleration :
        {Json{{"operator", "Exists"}}, Json{{"key", "taint-of-n1"}, {"effect", "NoSchedule"}}}) {
@@ -98,7 +98,7 @@ TEST_F(Moves, WhatToleratesTheTaintStays) {
 }
 
 TEST_F(Moves, NothingIsStoppedForANodeThatIsMerelyCordonedWhenNoOtherWouldTakeIt) {
-  input.nodes = {node("n1", NodeNotice::Kind::kCordoned)};
+  input.nodes = {noticed_node("n1", NodeNotice::Kind::kCordoned)};
   input.groups = {on_node(0, "n1")};
   EXPECT_THAT(moving(), ElementsAre("m-r1-0")) << "with a surge the successor is asked for first";
   input.spec.rollout.max_surge = {0, false};
@@ -107,13 +107,13 @@ TEST_F(Moves, NothingIsStoppedForANodeThatIsMerelyCordonedWhenNoOtherWouldTakeIt
 }
 
 TEST_F(Moves, GroupsThatRetireOrEndDoNotMove) {
-  input.nodes = {node("n1", NodeNotice::Kind::kAnnounced)};
+  input.nodes = {noticed_node("n1", NodeNotice::Kind::kAnnounced)};
   input.groups = {GroupBuilder("r1", 0).routed().retiring(seconds(5)).build()};
   EXPECT_THAT(moving(), IsEmpty());
 }
 
 TEST_F(Moves, AGroupThatFailsLeavesABadNodeAndOneThatServesStays) {
-  input.nodes = {node("n1"), node("n2")};
+  input.nodes = {noticed_node("n1"), noticed_node("n2")};
   input.memory.bad_nodes = {{"n1", "pod x: CrashLoopBackOff"}};
   input.groups = {on_node(0, "n1", false), on_node(1, "n1"), on_node(2, "n2")};
   const MovesPlan result = plan();
@@ -134,7 +134,8 @@ TEST_F(Moves, ARevisionThatFailsOnManyNodesIsNotBlamedOnThem) {
 }
 
 TEST_F(Moves, NewPodsAvoidANodeThatIsBeingDeleted) {
-  input.nodes = {node("n1", NodeNotice::Kind::kAnnounced), node("n2", NodeNotice::Kind::kAnnounced), node("n3")};
+  input.nodes = {noticed_node("n1", NodeNotice::Kind::kAnnounced), noticed_node("n2", NodeNotice::Kind::kAnnounced),
+                 noticed_node("n3")};
   input.nodes[0].notice.taint.clear();
   EXPECT_THAT(avoided(), ElementsAre("n1")) << "the scheduler itself avoids tainted ones";
 }
@@ -143,7 +144,7 @@ TEST_F(Moves, NewPodsAvoidANodeThatIsBeingDeleted) {
 TEST(MovesInThePlan, TheSuccessorServesBeforeTheGroupLeaves) {
   Spec spec;
   spec.replicas = 1;
-  Observed observed{{on_node(0, "n1")}, {node("n1", NodeNotice::Kind::kCordoned), node("n2")}, {}};
+  Observed observed{{on_node(0, "n1")}, {noticed_node("n1", NodeNotice::Kind::kCordoned), noticed_node("n2")}, {}};
   const Plan first = plan("m", spec, "r1", observed, kNow);
   EXPECT_THAT(first.retire, IsEmpty());
   ASSERT_EQ(first.create.size(), 1U);

@@ -6,7 +6,7 @@
 namespace millrace::controller {
 namespace {
 
-NodeView node(const std::string& name, const std::string& zone, const std::string& gpus = "8") {
+NodeView free_node(const std::string& name, const std::string& zone, const std::string& gpus = "8") {
   return {name, zone, true, {{"cpu", "32"}, {"nvidia.com/gpu", gpus}}};
 }
 
@@ -18,7 +18,7 @@ Spec gpu_spec(int tensor, int per_pod) {
 }
 
 TEST(Placement, SpreadsGroupsEvenlyAndByName) {
-  const Supply supply = supply_of(gpu_spec(8, 8), {node("n1", "b"), node("n2", "a"), node("n3", "c")});
+  const Supply supply = supply_of(gpu_spec(8, 8), {free_node("n1", "b"), free_node("n2", "a"), free_node("n3", "c")});
   std::map<std::string, ZoneUse> use;
   std::string order;
   for (int i = 0; i < 6; ++i) {
@@ -31,12 +31,12 @@ TEST(Placement, SpreadsGroupsEvenlyAndByName) {
 }
 
 TEST(Placement, AvoidsAZoneThatHoldsGroupsOnTheirWayOut) {
-  const Supply supply = supply_of(gpu_spec(8, 8), {node("n1", "a"), node("n2", "b")});
+  const Supply supply = supply_of(gpu_spec(8, 8), {free_node("n1", "a"), free_node("n2", "b")});
   EXPECT_EQ(pick_zone(supply, 1, {{"a", {0, 1}}}), "b");
 }
 
 TEST(Placement, PrefersAZoneThatCanHoldAWholeGroup) {
-  const Supply supply = supply_of(gpu_spec(16, 8), {node("n1", "a"), node("n2", "b"), node("n3", "b")});
+  const Supply supply = supply_of(gpu_spec(16, 8), {free_node("n1", "a"), free_node("n2", "b"), free_node("n3", "b")});
   EXPECT_EQ(pick_zone(supply, 2, {}), "b");
   EXPECT_EQ(supply.shortage, "");
 }
@@ -44,32 +44,32 @@ TEST(Placement, PrefersAZoneThatCanHoldAWholeGroup) {
 TEST(Placement, UsesOnlyTheZonesOfTheSpec) {
   Spec spec = gpu_spec(1, 1);
   spec.zones = {"b"};
-  const Supply supply = supply_of(spec, {node("n1", "a"), node("n2", "b")});
+  const Supply supply = supply_of(spec, {free_node("n1", "a"), free_node("n2", "b")});
   ASSERT_EQ(supply.zones.size(), 1U);
   EXPECT_EQ(supply.zones[0].name, "b");
 }
 
 TEST(Placement, NamesTheResourceThatNoNodeHasEnoughOf) {
-  const Supply supply = supply_of(gpu_spec(16, 16), {node("n1", "a")});
+  const Supply supply = supply_of(gpu_spec(16, 16), {free_node("n1", "a")});
   EXPECT_THAT(supply.shortage, ::testing::HasSubstr("a pod needs 16 of nvidia.com/gpu, and node n1 has 8"));
 }
 
 TEST(Placement, SaysWhenNoZoneHoldsAWholeGroup) {
-  const Supply supply = supply_of(gpu_spec(16, 8), {node("n1", "a"), node("n2", "b")});
+  const Supply supply = supply_of(gpu_spec(16, 8), {free_node("n1", "a"), free_node("n2", "b")});
   EXPECT_THAT(supply.shortage, ::testing::HasSubstr("2 pods in one zone"));
 }
 
 TEST(Placement, PutsNothingNewOnNodesThatTakeNoPods) {
-  NodeView cordoned = node("n1", "a");
+  NodeView cordoned = free_node("n1", "a");
   cordoned.schedulable = false;
-  const Supply supply = supply_of(gpu_spec(1, 1), {cordoned, node("n2", "b")});
+  const Supply supply = supply_of(gpu_spec(1, 1), {cordoned, free_node("n2", "b")});
   ASSERT_EQ(supply.zones.size(), 2U) << "groups of zone a stay where they are";
   EXPECT_EQ(supply.zones[0].pods_that_fit, 0);
   EXPECT_EQ(pick_zone(supply, 1, {{"b", {5, 5}}}), "b");
 }
 
 TEST(Placement, PutsNothingNewOnNodesToAvoid) {
-  const Supply supply = supply_of(gpu_spec(1, 1), {node("n1", "a"), node("n2", "b")}, {"n1"});
+  const Supply supply = supply_of(gpu_spec(1, 1), {free_node("n1", "a"), free_node("n2", "b")}, {"n1"});
   EXPECT_EQ(supply.zones[0].pods_that_fit, 0);
   EXPECT_EQ(pick_zone(supply, 1, {}), "b");
 }
@@ -77,7 +77,7 @@ TEST(Placement, PutsNothingNewOnNodesToAvoid) {
 TEST(Placement, TheSpareZoneIsUsedWhenAnotherIsNotOpen) {
   Spec spec = gpu_spec(1, 1);
   spec.failover.reserve = Reserve::kSpareZone;
-  Supply supply = supply_of(spec, {node("n1", "a"), node("n2", "b"), node("n3", "c")});
+  Supply supply = supply_of(spec, {free_node("n1", "a"), free_node("n2", "b"), free_node("n3", "c")});
   EXPECT_TRUE(supply.zones[2].spare) << "the last by name";
   EXPECT_EQ(pick_zone(supply, 1, {{"a", {5, 5}}, {"b", {5, 5}}}), "a");
   supply.zones[0].open = false;
@@ -87,7 +87,7 @@ TEST(Placement, TheSpareZoneIsUsedWhenAnotherIsNotOpen) {
 TEST(Placement, WithoutAReserveAGroupBelongsToItsZoneAlsoWhileThatIsNotOpen) {
   Spec spec = gpu_spec(1, 1);
   spec.failover.reserve = Reserve::kNone;
-  Supply supply = supply_of(spec, {node("n1", "a"), node("n2", "b")});
+  Supply supply = supply_of(spec, {free_node("n1", "a"), free_node("n2", "b")});
   supply.zones[0].open = false;
   EXPECT_EQ(pick_zone(supply, 1, {{"b", {1, 1}}}), "a");
   EXPECT_TRUE(waits_for(supply, "a"));
@@ -96,7 +96,7 @@ TEST(Placement, WithoutAReserveAGroupBelongsToItsZoneAlsoWhileThatIsNotOpen) {
 }
 
 TEST(Placement, AZoneThatIsNotOpenIsTheLastChoice) {
-  Supply supply = supply_of(gpu_spec(1, 1), {node("n1", "a"), node("n2", "b")});
+  Supply supply = supply_of(gpu_spec(1, 1), {free_node("n1", "a"), free_node("n2", "b")});
   supply.zones[0].open = false;
   EXPECT_EQ(pick_zone(supply, 1, {{"b", {5, 5}}}), "b");
   supply.zones[1].open = false;
@@ -104,7 +104,7 @@ TEST(Placement, AZoneThatIsNotOpenIsTheLastChoice) {
 }
 
 TEST(Placement, PlacesWithoutAZoneWhenNodesCarryNone) {
-  const Supply supply = supply_of(gpu_spec(1, 1), {node("n1", "")});
+  const Supply supply = supply_of(gpu_spec(1, 1), {free_node("n1", "")});
   EXPECT_EQ(pick_zone(supply, 1, {}), "");
   EXPECT_EQ(pick_zone(supply_of(gpu_spec(1, 1), {}), 1, {}), "");
 }

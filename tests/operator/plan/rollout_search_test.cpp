@@ -24,11 +24,11 @@ constexpr int kHealths = 6;
 enum class Place : std::uint8_t { kStays, kBetterElsewhere, kMustLeave, kMustFlee };
 constexpr int kPlaces = 4;
 
-struct Group {
+struct ModelGroup {
   std::uint8_t revision;  // 0 is the one asked for
   Health health;
   Place place = Place::kStays;
-  auto operator<=>(const Group&) const = default;
+  auto operator<=>(const ModelGroup&) const = default;
 };
 
 enum class Canary : std::uint8_t { kRunning, kPassed, kFailed };
@@ -38,7 +38,7 @@ struct State {
   std::uint8_t stable = 0;
   bool paused = false;
   Canary canary = Canary::kRunning;
-  std::vector<Group> groups;  // sorted: their order does not matter
+  std::vector<ModelGroup> groups;  // sorted: their order does not matter
 };
 
 // One model.
@@ -60,7 +60,7 @@ void PrintTo(const Model& model, std::ostream* out) {
 
 std::uint64_t packed(const State& state) {
   std::uint64_t bits = 1;
-  for (const Group& group : state.groups) {
+  for (const ModelGroup& group : state.groups) {
     const int kind = (group.revision * kHealths + static_cast<int>(group.health)) * kPlaces;
     bits = bits << 7 | static_cast<std::uint64_t>(kind + static_cast<int>(group.place));
   }
@@ -72,7 +72,7 @@ std::uint64_t packed(const State& state) {
 
 State renamed(State state, const std::array<std::uint8_t, 3>& names) {
   state.stable = names[state.stable];
-  for (Group& group : state.groups) group.revision = names[group.revision];
+  for (ModelGroup& group : state.groups) group.revision = names[group.revision];
   std::sort(state.groups.begin(), state.groups.end());
   return state;
 }
@@ -119,13 +119,13 @@ std::optional<Urgency> urgency_of(Place place) {
 }
 
 // Index i of the planner's input is group i of the state.
-RolloutInput input_of(const Model& model, const State& state) {
+RolloutInput search_input(const Model& model, const State& state) {
   RolloutInput input;
   input.replicas = state.replicas;
   input.budgets = model.budgets;
   input.target = target(model, state);
   for (std::size_t i = 0; i < state.groups.size(); ++i) {
-    const Group& group = state.groups[i];
+    const ModelGroup& group = state.groups[i];
     GroupFacts facts;
     facts.revision = name_of(group.revision);
     facts.index = static_cast<std::int32_t>(i);
@@ -143,14 +143,14 @@ RolloutInput input_of(const Model& model, const State& state) {
 
 // A group that is about to be lost with its node is not counted.
 int available(const State& state) {
-  return static_cast<int>(std::count_if(state.groups.begin(), state.groups.end(), [](const Group& group) {
+  return static_cast<int>(std::count_if(state.groups.begin(), state.groups.end(), [](const ModelGroup& group) {
     return group.health == Health::kRoutable && group.place != Place::kMustFlee;
   }));
 }
 
 State carry_out(State state, const RolloutPlan& plan) {
   for (const Retirement& retirement : plan.retire) {
-    Group& group = state.groups[std::stoul(retirement.group)];
+    ModelGroup& group = state.groups[std::stoul(retirement.group)];
     group = {group.revision, Health::kLeaving};  // wherever it is, it goes
   }
   for (const NewGroup& group : plan.create) {
@@ -176,7 +176,7 @@ void check(const Model& model, const State& before, const State& after) {
   const auto bound = std::max(before.groups.size(), static_cast<std::size_t>(limit));
   ASSERT_LE(after.groups.size(), bound) << "more groups than replicas + max_surge";
   const auto only_better_elsewhere = [](const State& state) {
-    return std::all_of(state.groups.begin(), state.groups.end(), [](const Group& group) {
+    return std::all_of(state.groups.begin(), state.groups.end(), [](const ModelGroup& group) {
       return group.revision == 0 && (group.place == Place::kStays || group.place == Place::kBetterElsewhere);
     });
   };
@@ -261,14 +261,14 @@ State kind_step(State state, const RolloutTarget& target) {
 bool reached_goal(const State& state, const RolloutTarget& target) {
   const bool all_serve = available(state) == static_cast<int>(state.groups.size());
   const bool all_stay = std::all_of(state.groups.begin(), state.groups.end(),
-                                    [](const Group& group) { return group.place == Place::kStays; });
+                                    [](const ModelGroup& group) { return group.place == Place::kStays; });
   if (!all_stay) return false;
   if (target.frozen) return all_serve && available(state) == state.replicas;
   int wanted = 0;
   for (const Share& share : target.shares) {
     wanted += share.groups;
     const auto have = std::count_if(state.groups.begin(), state.groups.end(),
-                                    [&](const Group& group) { return name_of(group.revision) == share.revision; });
+                                    [&](const ModelGroup& group) { return name_of(group.revision) == share.revision; });
     if (have != share.groups) return false;
   }
   return all_serve && available(state) == wanted;
@@ -279,7 +279,7 @@ std::string text_of(const State& state) {
   std::string text = std::to_string(state.replicas) + " replicas, stable " + name_of(state.stable);
   if (state.paused) text += ", paused";
   text += ", canary " + std::to_string(static_cast<int>(state.canary)) + ":";
-  for (const Group& group : state.groups) {
+  for (const ModelGroup& group : state.groups) {
     text += " " + name_of(group.revision) + "/" + kWords[static_cast<int>(group.health)];
     text += std::string(static_cast<std::size_t>(group.place), '!');
   }
@@ -308,7 +308,7 @@ class Search {
 
   void step(const State& state) {
     SCOPED_TRACE(text_of(state));
-    const RolloutPlan plan = plan_rollout(input_of(model_, state));
+    const RolloutPlan plan = plan_rollout(search_input(model_, state));
     const State planned = carry_out(state, plan);
     check(model_, state, planned);
     visit(planned);
@@ -335,7 +335,7 @@ class Search {
     std::vector<std::uint64_t> way;
     for (int step = 0; step < 80; ++step) {
       const RolloutTarget wanted = target(model_, state);
-      const RolloutPlan plan = plan_rollout(input_of(model_, state));
+      const RolloutPlan plan = plan_rollout(search_input(model_, state));
       const std::uint64_t key = packed(canonical(state));
       if (good_.contains(key) || (plan.empty() && reached_goal(state, wanted))) {
         good_.insert(key);

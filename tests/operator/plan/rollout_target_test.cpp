@@ -12,7 +12,7 @@ RolloutSpec limits(IntOrPercent surge, IntOrPercent unavailable) {
   return spec;
 }
 
-TargetInput input(std::int32_t replicas) {
+TargetInput target_input(std::int32_t replicas) {
   TargetInput result;
   result.replicas = replicas;
   result.update = {"b", 0, 2};
@@ -47,14 +47,14 @@ TEST(Budgets, SurgeByOneGroupWhenNothingIsSaid) {
 }
 
 TEST(RolloutTarget, IsTheAskedRevisionWhenNoneIsStableYet) {
-  TargetInput first = input(3);
+  TargetInput first = target_input(3);
   first.stable = {};
   first.partition = 2;
   EXPECT_EQ(text(target_of(first)), "b=3");
 }
 
 TEST(RolloutTarget, KeepsAPartitionStableButNoMoreThanThereAreReplicas) {
-  TargetInput kept = input(3);
+  TargetInput kept = target_input(3);
   kept.partition = 2;
   EXPECT_EQ(text(target_of(kept)), "a=2 b=1");
   kept.partition = 9;
@@ -62,7 +62,7 @@ TEST(RolloutTarget, KeepsAPartitionStableButNoMoreThanThereAreReplicas) {
 }
 
 TEST(RolloutTarget, PutsACanaryIntoTheSurgeFirst) {
-  TargetInput canary = input(4);
+  TargetInput canary = target_input(4);
   canary.canary = 2;
   EXPECT_EQ(text(target_of(canary)), "a=3 b=2");
   canary.budgets = {2, 0};
@@ -72,21 +72,21 @@ TEST(RolloutTarget, PutsACanaryIntoTheSurgeFirst) {
 }
 
 TEST(RolloutTarget, GoesBackWholeAfterAFailedCanary) {
-  TargetInput failed = input(4);
+  TargetInput failed = target_input(4);
   failed.rolled_back = true;
   failed.partition = 1;
   EXPECT_EQ(text(target_of(failed)), "a=4 b=0");
 }
 
 TEST(RolloutTarget, FreezesWhenPaused) {
-  TargetInput paused = input(4);
+  TargetInput paused = target_input(4);
   paused.paused = true;
   paused.canary = 1;
   EXPECT_EQ(text(target_of(paused)), "frozen a=4 b=0");
 }
 
 TEST(RolloutTarget, KnowsTheShapeOfEachRevision) {
-  TargetInput kept = input(3);
+  TargetInput kept = target_input(3);
   kept.partition = 1;
   EXPECT_EQ(target_of(kept).share("a")->pods_per_group, 4);
   EXPECT_EQ(target_of(kept).share("b")->pods_per_group, 2);

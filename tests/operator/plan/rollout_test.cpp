@@ -18,7 +18,7 @@ std::vector<std::string> retired(const RolloutPlan& plan) {
   return names;
 }
 
-RolloutInput input(int replicas, std::vector<GroupFacts> groups, const std::string& revision = "a") {
+RolloutInput rollout_input(int replicas, std::vector<GroupFacts> groups, const std::string& revision = "a") {
   RolloutInput result;
   result.replicas = replicas;
   result.target.shares = {{revision, replicas}};
@@ -27,44 +27,45 @@ RolloutInput input(int replicas, std::vector<GroupFacts> groups, const std::stri
 }
 
 TEST(Rollout, MakesEveryGroupAtOnceAtTheStart) {
-  const RolloutPlan plan = plan_rollout(input(3, {}));
+  const RolloutPlan plan = plan_rollout(rollout_input(3, {}));
   ASSERT_EQ(plan.create.size(), 3U);
   EXPECT_EQ(plan.create[2].index, 2);
   EXPECT_THAT(plan.retire, IsEmpty());
 }
 
 TEST(Rollout, LeavesAFinishedDeploymentAlone) {
-  EXPECT_TRUE(plan_rollout(input(2, {facts("a", 0, true), facts("a", 1, true)})).empty());
+  EXPECT_TRUE(plan_rollout(rollout_input(2, {facts("a", 0, true), facts("a", 1, true)})).empty());
 }
 
 TEST(Rollout, SurgesByOneGroupForANewRevision) {
-  const RolloutPlan plan = plan_rollout(input(3, {facts("a", 0, true), facts("a", 1, true), facts("a", 2, true)}, "b"));
+  const RolloutPlan plan =
+      plan_rollout(rollout_input(3, {facts("a", 0, true), facts("a", 1, true), facts("a", 2, true)}, "b"));
   EXPECT_EQ(plan.create.size(), 1U);
   EXPECT_THAT(plan.retire, IsEmpty());
 }
 
 TEST(Rollout, WaitsForTheNewGroupBeforeItRetiresAnOldOne) {
   const std::vector<GroupFacts> loading{facts("a", 0, true), facts("a", 1, true), facts("b", 0, false)};
-  EXPECT_TRUE(plan_rollout(input(2, loading, "b")).empty());
+  EXPECT_TRUE(plan_rollout(rollout_input(2, loading, "b")).empty());
   const std::vector<GroupFacts> routed{facts("a", 0, true), facts("a", 1, true), facts("b", 0, true)};
-  EXPECT_THAT(retired(plan_rollout(input(2, routed, "b"))), ElementsAre("m-a-1"));
+  EXPECT_THAT(retired(plan_rollout(rollout_input(2, routed, "b"))), ElementsAre("m-a-1"));
 }
 
 TEST(Rollout, CountsAGroupThatStillDrainsAgainstTheSurge) {
   GroupFacts draining = facts("a", 1, false);
   draining.life = GroupFacts::Life::kRetiring;
-  EXPECT_TRUE(plan_rollout(input(2, {facts("a", 0, true), draining, facts("b", 0, true)}, "b")).empty());
+  EXPECT_TRUE(plan_rollout(rollout_input(2, {facts("a", 0, true), draining, facts("b", 0, true)}, "b")).empty());
 }
 
 TEST(Rollout, KeepsTheGroupsThatServeWhenAnEditIsRevertedHalfWay) {
-  const RolloutPlan plan =
-      plan_rollout(input(3, {facts("a", 0, true), facts("a", 1, true), facts("a", 2, true), facts("b", 0, false)}));
+  const RolloutPlan plan = plan_rollout(
+      rollout_input(3, {facts("a", 0, true), facts("a", 1, true), facts("a", 2, true), facts("b", 0, false)}));
   EXPECT_THAT(retired(plan), ElementsAre("m-b-0"));
   EXPECT_THAT(plan.create, IsEmpty());
 }
 
 TEST(Rollout, ReplacesABrokenRevisionWithoutWaitingForIt) {
-  const RolloutPlan plan = plan_rollout(input(1, {facts("a", 0, false)}, "b"));
+  const RolloutPlan plan = plan_rollout(rollout_input(1, {facts("a", 0, false)}, "b"));
   EXPECT_THAT(retired(plan), ElementsAre("m-a-0"));
   EXPECT_EQ(plan.create.size(), 1U);
 }
@@ -72,30 +73,31 @@ TEST(Rollout, ReplacesABrokenRevisionWithoutWaitingForIt) {
 TEST(Rollout, GivesAnOldGroupThatLostItsRouteTimeToComeBack) {
   GroupFacts lost = facts("a", 0, false);
   lost.was_routable = true;
-  EXPECT_THAT(plan_rollout(input(1, {lost}, "b")).retire, IsEmpty());
+  EXPECT_THAT(plan_rollout(rollout_input(1, {lost}, "b")).retire, IsEmpty());
   lost.lost_long = true;
-  EXPECT_THAT(retired(plan_rollout(input(1, {lost}, "b"))), ElementsAre("m-a-0"));
+  EXPECT_THAT(retired(plan_rollout(rollout_input(1, {lost}, "b"))), ElementsAre("m-a-0"));
 }
 
 TEST(Rollout, ScalesDownGroupsThatDoNotServeFirst) {
-  const RolloutPlan plan = plan_rollout(input(2, {facts("a", 0, false), facts("a", 1, true), facts("a", 2, true)}));
+  const RolloutPlan plan =
+      plan_rollout(rollout_input(2, {facts("a", 0, false), facts("a", 1, true), facts("a", 2, true)}));
   EXPECT_THAT(retired(plan), ElementsAre("m-a-0"));
 }
 
 TEST(Rollout, ScalesDownInTheFullestZone) {
   const RolloutPlan plan =
-      plan_rollout(input(2, {facts("a", 0, true, "x"), facts("a", 1, true, "y"), facts("a", 2, true, "x")}));
+      plan_rollout(rollout_input(2, {facts("a", 0, true, "x"), facts("a", 1, true, "y"), facts("a", 2, true, "x")}));
   EXPECT_THAT(retired(plan), ElementsAre("m-a-2"));
 }
 
 TEST(Rollout, ScalesToZero) {
-  EXPECT_EQ(plan_rollout(input(0, {facts("a", 0, true), facts("a", 1, false)})).retire.size(), 2U);
+  EXPECT_EQ(plan_rollout(rollout_input(0, {facts("a", 0, true), facts("a", 1, false)})).retire.size(), 2U);
 }
 
 TEST(Rollout, FillsTheLowestFreeIndex) {
   GroupFacts leaving = facts("a", 0, false);
   leaving.life = GroupFacts::Life::kTerminating;
-  const RolloutPlan plan = plan_rollout(input(2, {leaving, facts("a", 2, true)}));
+  const RolloutPlan plan = plan_rollout(rollout_input(2, {leaving, facts("a", 2, true)}));
   ASSERT_EQ(plan.create.size(), 1U);
   EXPECT_EQ(plan.create[0].index, 1);
 }
@@ -105,14 +107,14 @@ TEST(Rollout, DoesNotWaitForAPodWhoseNodeIsSilent) {
   stuck.life = GroupFacts::Life::kTerminating;
   GroupFacts stuck_too = stuck;
   stuck_too.index = 1;
-  EXPECT_TRUE(plan_rollout(input(1, {stuck, stuck_too})).create.empty());
+  EXPECT_TRUE(plan_rollout(rollout_input(1, {stuck, stuck_too})).create.empty());
   stuck.overdue = true;
   stuck_too.overdue = true;
-  EXPECT_EQ(plan_rollout(input(1, {stuck, stuck_too})).create.size(), 1U);
+  EXPECT_EQ(plan_rollout(rollout_input(1, {stuck, stuck_too})).create.size(), 1U);
 }
 
 TEST(Rollout, MovesAGroupOutOfAZoneThatTheSpecNoLongerNames) {
-  RolloutInput moved = input(1, {facts("a", 0, true, "x")});
+  RolloutInput moved = rollout_input(1, {facts("a", 0, true, "x")});
   moved.supply.zones = {{"y", 10}};
   const RolloutPlan plan = plan_rollout(moved);
   ASSERT_EQ(plan.create.size(), 1U);
@@ -121,7 +123,7 @@ TEST(Rollout, MovesAGroupOutOfAZoneThatTheSpecNoLongerNames) {
 }
 
 RolloutInput split(int replicas, std::vector<GroupFacts> groups, std::vector<Share> shares, Budgets budgets = {}) {
-  RolloutInput result = input(replicas, std::move(groups));
+  RolloutInput result = rollout_input(replicas, std::move(groups));
   result.target.shares = std::move(shares);
   result.budgets = budgets;
   return result;
@@ -135,7 +137,7 @@ GroupFacts preempted(const std::string& revision, int index) {
 }
 
 TEST(Rollout, WithoutASpareDeviceRetiresOneGroupAndWaitsUntilItIsGone) {
-  RolloutInput tight = input(2, {facts("a", 0, true), facts("a", 1, true)}, "b");
+  RolloutInput tight = rollout_input(2, {facts("a", 0, true), facts("a", 1, true)}, "b");
   tight.budgets = {0, 1};
   const RolloutPlan first = plan_rollout(tight);
   EXPECT_THAT(retired(first), ElementsAre("m-a-1"));
@@ -149,7 +151,7 @@ TEST(Rollout, WithoutASpareDeviceRetiresOneGroupAndWaitsUntilItIsGone) {
 
 TEST(Rollout, TakesOutOnlyOneGroupUntilTheNewRevisionHasShownThatItServes) {
   RolloutInput bold =
-      input(4, {facts("a", 0, true), facts("a", 1, true), facts("a", 2, true), facts("a", 3, true)}, "b");
+      rollout_input(4, {facts("a", 0, true), facts("a", 1, true), facts("a", 2, true), facts("a", 3, true)}, "b");
   bold.budgets = {0, 3};
   EXPECT_THAT(retired(plan_rollout(bold)), ElementsAre("m-a-3"));
   bold.groups[3] = facts("b", 0, false);
@@ -159,14 +161,14 @@ TEST(Rollout, TakesOutOnlyOneGroupUntilTheNewRevisionHasShownThatItServes) {
 }
 
 TEST(Rollout, ScalesDownWithoutWaitingForAProof) {
-  RolloutInput fewer = input(1, {facts("a", 0, true), facts("a", 1, true), facts("a", 2, true)}, "b");
+  RolloutInput fewer = rollout_input(1, {facts("a", 0, true), facts("a", 1, true), facts("a", 2, true)}, "b");
   fewer.budgets = {0, 1};
   EXPECT_EQ(plan_rollout(fewer).retire.size(), 3U);
 }
 
 TEST(Rollout, MakesAsManyNewGroupsAtOnceAsTheSurgeAllows) {
   RolloutInput wide =
-      input(4, {facts("a", 0, true), facts("a", 1, true), facts("a", 2, true), facts("a", 3, true)}, "b");
+      rollout_input(4, {facts("a", 0, true), facts("a", 1, true), facts("a", 2, true), facts("a", 3, true)}, "b");
   wide.budgets = {3, 0};
   EXPECT_EQ(plan_rollout(wide).create.size(), 3U);
 }
@@ -191,14 +193,14 @@ TEST(Rollout, PausedNeitherMakesNorRetiresForTheSakeOfARevision) {
 // A new generation looked ready before anything could route to it, and the last old one went.
 TEST(KnownFailures, TheLastOldGroupStaysUntilTheNewOneIsRoutableNotMerelyReady) {
   GroupFacts ready = facts("b", 0, false);
-  EXPECT_TRUE(plan_rollout(input(1, {facts("a", 0, true), ready}, "b")).empty());
+  EXPECT_TRUE(plan_rollout(rollout_input(1, {facts("a", 0, true), ready}, "b")).empty());
 }
 
 // Three edits within seconds restarted every decoder at once.
 TEST(KnownFailures, ThreeQuickEditsNeverTouchWhatServes) {
   std::vector<GroupFacts> groups{facts("a", 0, true), facts("a", 1, true), facts("a", 2, true)};
   for (const char* revision : {"b", "c", "d"}) {
-    const RolloutPlan plan = plan_rollout(input(3, groups, revision));
+    const RolloutPlan plan = plan_rollout(rollout_input(3, groups, revision));
     for (const std::string& name : retired(plan)) EXPECT_THAT(name, ::testing::Not(::testing::StartsWith("m-a-")));
     for (GroupFacts& group : groups) {
       if (group.revision != "a") group.life = GroupFacts::Life::kRetiring;
@@ -211,13 +213,14 @@ TEST(KnownFailures, ThreeQuickEditsNeverTouchWhatServes) {
 // A revert in the middle was read as "complete", and the generation that served was deleted.
 TEST(KnownFailures, ARevertHalfWayDeletesOnlyWhatTheBudgetAllows) {
   const std::vector<GroupFacts> groups{facts("a", 0, true), facts("b", 0, true), facts("b", 1, true)};
-  EXPECT_THAT(plan_rollout(input(3, groups, "a")).retire, IsEmpty());
-  EXPECT_EQ(plan_rollout(input(3, groups, "a")).create.size(), 1U);
+  EXPECT_THAT(plan_rollout(rollout_input(3, groups, "a")).retire, IsEmpty());
+  EXPECT_EQ(plan_rollout(rollout_input(3, groups, "a")).create.size(), 1U);
 }
 
 // Old groups that were being preempted were counted as serving; maxUnavailable was exceeded five times over.
 TEST(KnownFailures, PreemptedGroupsUseUpTheBudgetBeforeASoundOneIsTouched) {
-  RolloutInput four = input(4, {preempted("a", 0), preempted("a", 1), facts("a", 2, true), facts("a", 3, true)}, "b");
+  RolloutInput four =
+      rollout_input(4, {preempted("a", 0), preempted("a", 1), facts("a", 2, true), facts("a", 3, true)}, "b");
   four.budgets = {0, 1};
   EXPECT_THAT(retired(plan_rollout(four)), ElementsAre("m-a-1", "m-a-0"));
 }
@@ -225,8 +228,9 @@ TEST(KnownFailures, PreemptedGroupsUseUpTheBudgetBeforeASoundOneIsTouched) {
 // Rapid changes of the number of replicas were taken for a new version: every pod was killed within seconds.
 TEST(KnownFailures, ScalingInTheMiddleOfARolloutOnlyAddsOrRemovesTheDifference) {
   const std::vector<GroupFacts> groups{facts("a", 0, true), facts("a", 1, true), facts("b", 0, true)};
-  for (const int replicas : {5, 4, 3}) EXPECT_THAT(plan_rollout(input(replicas, groups, "b")).retire, IsEmpty());
-  EXPECT_EQ(plan_rollout(input(2, groups, "b")).retire.size(), 1U);
+  for (const int replicas : {5, 4, 3})
+    EXPECT_THAT(plan_rollout(rollout_input(replicas, groups, "b")).retire, IsEmpty());
+  EXPECT_EQ(plan_rollout(rollout_input(2, groups, "b")).retire.size(), 1U);
 }
 
 // A rollout with a surge and a partition came to a stop, with gaps in the numbers of the groups.
@@ -248,7 +252,7 @@ TEST(KnownFailures, AGroupLostInsideThePartitionIsMadeOfItsOwnRevision) {
 // An upgrade needed twice the devices, and nobody had them.
 TEST(KnownFailures, AnUpgradeNeverNeedsMoreThanTheSurge) {
   RolloutInput tight =
-      input(4, {facts("a", 0, true), facts("a", 1, true), facts("a", 2, true), facts("a", 3, true)}, "b");
+      rollout_input(4, {facts("a", 0, true), facts("a", 1, true), facts("a", 2, true), facts("a", 3, true)}, "b");
   tight.budgets = {0, 1};
   EXPECT_THAT(plan_rollout(tight).create, IsEmpty());
   EXPECT_EQ(plan_rollout(tight).retire.size(), 1U);

@@ -13,7 +13,7 @@ using testing::GroupBuilder;
 using ::testing::HasSubstr;
 using testing::kNow;
 
-StatusInput input(int replicas, std::vector<GroupView> groups) {
+StatusInput status_input(int replicas, std::vector<GroupView> groups) {
   StatusInput result;
   result.deployment = "m";
   result.generation = 4;
@@ -31,7 +31,7 @@ Condition condition(const StatusInput& input, const std::string& type) {
 }
 
 TEST(Status, IsReadyWhenEveryGroupServes) {
-  const StatusInput done = input(1, {GroupBuilder().routed().build()});
+  const StatusInput done = status_input(1, {GroupBuilder().routed().build()});
   EXPECT_EQ(condition(done, "Ready").status, "True");
   EXPECT_EQ(condition(done, "Available").status, "True");
   EXPECT_EQ(condition(done, "Progressing").status, "False");
@@ -46,7 +46,7 @@ TEST(Status, NamesTheFirstBlockingCause) {
     view.pods[0].node.clear();
     view.pods[0].unschedulable = "0/3 nodes are available: 3 Insufficient nvidia.com/gpu.";
   });
-  const StatusInput blocked = input(2, {GroupBuilder("r1", 0).loading().build(), waiting.build()});
+  const StatusInput blocked = status_input(2, {GroupBuilder("r1", 0).loading().build(), waiting.build()});
   EXPECT_EQ(condition(blocked, "Ready").reason, "Unschedulable");
   EXPECT_THAT(condition(blocked, "Ready").message, HasSubstr("3 Insufficient nvidia.com/gpu"));
   EXPECT_EQ(condition(blocked, "Scheduled").status, "False");
@@ -55,7 +55,7 @@ TEST(Status, NamesTheFirstBlockingCause) {
 TEST(Status, TellsHowFarLoadingIs) {
   GroupBuilder group;
   group.loading().set([](GroupView& view) { view.pods[0].evidence->status.load_progress = 0.42; });
-  const Condition ready = condition(input(1, {group.build()}), "Ready");
+  const Condition ready = condition(status_input(1, {group.build()}), "Ready");
   EXPECT_EQ(ready.reason, "Loading");
   EXPECT_THAT(ready.message, HasSubstr("42 %"));
 }
@@ -66,14 +66,14 @@ TEST(Status, IsStalledWhenContainersDoNotStart) {
     view.pods[0].trouble_reason = "CrashLoopBackOff";
     view.pods[0].trouble_message = "back-off restarting the container";
   });
-  const StatusInput failing = input(1, {group.build()});
+  const StatusInput failing = status_input(1, {group.build()});
   EXPECT_EQ(condition(failing, "Stalled").status, "True");
   EXPECT_EQ(condition(failing, "Reconciling").status, "False");
   EXPECT_EQ(condition(failing, "Degraded").reason, "GroupFailing");
 }
 
 TEST(Status, RefusesWithTheFirstProblem) {
-  StatusInput refused = input(1, {GroupBuilder().routed().build()});
+  StatusInput refused = status_input(1, {GroupBuilder().routed().build()});
   refused.problems = {"spec.model.source is missing", "spec.replicas is -1"};
   EXPECT_EQ(condition(refused, "Accepted").status, "False");
   EXPECT_THAT(condition(refused, "Ready").message, HasSubstr("spec.model.source is missing (and 1 more)"));
@@ -81,30 +81,31 @@ TEST(Status, RefusesWithTheFirstProblem) {
 }
 
 TEST(Status, IsReadyAtZeroReplicas) {
-  EXPECT_EQ(condition(input(0, {}), "Ready").status, "True");
-  EXPECT_EQ(condition(input(0, {}), "Available").reason, "ScaledToZero");
+  EXPECT_EQ(condition(status_input(0, {}), "Ready").status, "True");
+  EXPECT_EQ(condition(status_input(0, {}), "Available").reason, "ScaledToZero");
 }
 
 TEST(Status, IsNotReadyWhileAnOldRevisionRemains) {
-  const StatusInput rolling = input(1, {GroupBuilder("r0").routed().build(), GroupBuilder("r1").routed().build()});
+  const StatusInput rolling =
+      status_input(1, {GroupBuilder("r0").routed().build(), GroupBuilder("r1").routed().build()});
   EXPECT_EQ(condition(rolling, "Ready").status, "False");
   EXPECT_EQ(condition(rolling, "Progressing").reason, "RollingOut");
   EXPECT_EQ(condition(rolling, "Degraded").status, "False");
 }
 
 TEST(Status, KeepsTransitionTimesOfConditionsThatDidNotChange) {
-  const StatusInput done = input(1, {GroupBuilder().routed().build()});
+  const StatusInput done = status_input(1, {GroupBuilder().routed().build()});
   const Json first = status_of(done, Json(), kNow);
   const Json second = status_of(done, first, kNow + std::chrono::hours(1));
   EXPECT_EQ(first, second);
-  const Json third = status_of(input(2, done.observed.groups), first, kNow + std::chrono::hours(1));
+  const Json third = status_of(status_input(2, done.observed.groups), first, kNow + std::chrono::hours(1));
   EXPECT_NE(third["conditions"][5]["lastTransitionTime"], first["conditions"][5]["lastTransitionTime"]);
   EXPECT_EQ(third["conditions"][0]["lastTransitionTime"], first["conditions"][0]["lastTransitionTime"]);
 }
 
 TEST(Status, CountsAndListsGroups) {
-  const Json status = status_of(input(2, {GroupBuilder("r0").zone("a").routed().build(),
-                                          GroupBuilder("r1").zone("b").agents(AgentPhase::kLoading).build()}),
+  const Json status = status_of(status_input(2, {GroupBuilder("r0").zone("a").routed().build(),
+                                                 GroupBuilder("r1").zone("b").agents(AgentPhase::kLoading).build()}),
                                 Json::object(), kNow);
   EXPECT_EQ(status["replicas"], 2);
   EXPECT_EQ(status["routableReplicas"], 1);

@@ -7,7 +7,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-NodeView node(const std::string& name, const std::string& zone, bool heard_of = true) {
+NodeView heard_node(const std::string& name, const std::string& zone, bool heard_of = true) {
   NodeView view;
   view.name = name;
   view.zone = zone;
@@ -23,7 +23,8 @@ ZoneEvidences gather(const std::vector<AgentContact>& agents, const std::vector<
 TEST(ZoneEvidence, CountsAgentsNodesAndKubeletsByZone) {
   const ZoneEvidences zones =
       gather({{"a", false, milliseconds(900)}, {"a", true, milliseconds(4'000)}, {"b", false, milliseconds(10)}},
-             {node("n1", "a"), node("n2", "a", false), node("n3", "c")}, {}, {{"a", {3, 2}}, {"gone", {1, 1}}});
+             {heard_node("n1", "a"), heard_node("n2", "a", false), heard_node("n3", "c")}, {},
+             {{"a", {3, 2}}, {"gone", {1, 1}}});
   ASSERT_EQ(zones.size(), 3U);
   EXPECT_EQ(zones.at("a").agents, 2);
   EXPECT_EQ(zones.at("a").silent, 1);
@@ -67,7 +68,7 @@ TEST(LeaseMemory, OnlyAChangeIsARenewalAndNotForLong) {
   EXPECT_FALSE(leases.renewed("n3")) << "seen for the first time";
   read({{"n1", "10:00"}, {"n2", "10:10"}}, 15);
   EXPECT_TRUE(leases.renewed("n2"));
-  const ZoneEvidences zones = gather({}, {node("n1", "a"), node("n2", "a")}, leases);
+  const ZoneEvidences zones = gather({}, {heard_node("n1", "a"), heard_node("n2", "a")}, leases);
   EXPECT_EQ(zones.at("a").renewed_nodes, 1);
   EXPECT_EQ(zones.at("a").leases_for, milliseconds(15'000));
   read({{"n1", "10:00"}, {"n2", "10:10"}}, 16);

@@ -12,7 +12,7 @@ namespace {
 using ::testing::HasSubstr;
 using testing::World;
 
-Json spec_of(int replicas, const std::string& model_revision, const Json& more = Json::object()) {
+Json spec_with(int replicas, const std::string& model_revision, const Json& more = Json::object()) {
   Json spec = {{"replicas", replicas}, {"model", {{"revision", model_revision}}}};
   spec.update(more);
   return spec;
@@ -38,7 +38,7 @@ std::string current(World& world) {
 
 TEST(Rollouts, RecordsARevisionBeforeItsFirstPodAndMarksItWhenItServes) {
   World world;
-  world.apply(spec_of(1, "one"));
+  world.apply(spec_with(1, "one"));
   world.reconcile();
   ASSERT_EQ(records(world).size(), 1U);
   EXPECT_EQ(records(world)[0].number, 1);
@@ -50,10 +50,10 @@ TEST(Rollouts, RecordsARevisionBeforeItsFirstPodAndMarksItWhenItServes) {
 
 TEST(Rollouts, KeepsCurrentAndUpdateRevisionApartUntilTheRolloutHasFinished) {
   World world;
-  world.apply(spec_of(2, "one"));
+  world.apply(spec_with(2, "one"));
   ASSERT_TRUE(world.settle());
   const std::string first = current(world);
-  world.apply(spec_of(2, "two"));
+  world.apply(spec_with(2, "two"));
   world.reconcile();
   world.reconcile();
   EXPECT_EQ(current(world), first);
@@ -65,7 +65,7 @@ TEST(Rollouts, KeepsCurrentAndUpdateRevisionApartUntilTheRolloutHasFinished) {
 TEST(Rollouts, KeepsNoMoreHistoryThanAskedFor) {
   World world;
   for (const char* revision : {"one", "two", "three", "four"}) {
-    world.apply(spec_of(1, revision, {{"revisionHistoryLimit", 1}}));
+    world.apply(spec_with(1, revision, {{"revisionHistoryLimit", 1}}));
     ASSERT_TRUE(world.settle());
   }
   EXPECT_EQ(records(world).size(), 2U) << "the one that runs and one before it";
@@ -73,10 +73,10 @@ TEST(Rollouts, KeepsNoMoreHistoryThanAskedFor) {
 
 TEST(Rollouts, MakesALostGroupOfThePartitionOfItsOwnRevision) {
   World world;
-  world.apply(spec_of(3, "one"));
+  world.apply(spec_with(3, "one"));
   ASSERT_TRUE(world.settle());
   const std::string first = current(world);
-  world.apply(spec_of(3, "two", {{"rollout", {{"partition", 2}}}}));
+  world.apply(spec_with(3, "two", {{"rollout", {{"partition", 2}}}}));
   ASSERT_TRUE(world.settle());
   EXPECT_EQ(pods_by_revision(world)[first], 2);
   EXPECT_EQ(world.condition("Ready"), "True");
@@ -94,10 +94,10 @@ TEST(Rollouts, MakesALostGroupOfThePartitionOfItsOwnRevision) {
 
 TEST(Rollouts, RemakesThePartitionAfterItsConfigurationAndItsGroupsAreGone) {
   World world;
-  world.apply(spec_of(2, "one", {{"engine", {{"maxNumSeqs", 3}}}}));
+  world.apply(spec_with(2, "one", {{"engine", {{"maxNumSeqs", 3}}}}));
   ASSERT_TRUE(world.settle());
   const std::string first = current(world);
-  world.apply(spec_of(2, "two", {{"rollout", {{"partition", 1}}}, {"engine", {{"maxNumSeqs", 5}}}}));
+  world.apply(spec_with(2, "two", {{"rollout", {{"partition", 1}}}, {"engine", {{"maxNumSeqs", 5}}}}));
   ASSERT_TRUE(world.settle());
   world.cluster.remove(kube::kConfigMap, {"default", "m-" + first});
   for (const kube::Object& pod : world.pods()) {
@@ -115,10 +115,10 @@ TEST(Rollouts, RemakesThePartitionAfterItsConfigurationAndItsGroupsAreGone) {
 TEST(Rollouts, WithoutASpareDeviceNeverHaveMorePodsThanReplicas) {
   World world;
   const Json tight = {{"rollout", {{"maxSurge", 0}, {"maxUnavailable", 1}}}};
-  world.apply(spec_of(3, "one", tight));
+  world.apply(spec_with(3, "one", tight));
   ASSERT_TRUE(world.settle());
   const std::string first = current(world);
-  world.apply(spec_of(3, "two", tight));
+  world.apply(spec_with(3, "two", tight));
   for (int i = 0; i < 80; ++i) {
     world.reconcile();
     EXPECT_LE(world.pods().size(), 3U);
@@ -143,11 +143,11 @@ Json ready(World& world) {
 
 TEST(Rollouts, WithoutASpareDeviceReadTheNewModelBeforeAGroupLeaves) {
   World world;
-  world.apply(spec_of(3, "one", kTight));
+  world.apply(spec_with(3, "one", kTight));
   ASSERT_TRUE(world.settle());
   EXPECT_TRUE(world.verifiers().empty()) << "there is nothing to replace yet";
   const std::string first = current(world);
-  world.apply(spec_of(3, "two", kTight));
+  world.apply(spec_with(3, "two", kTight));
   for (int i = 0; i < 5; ++i) {
     world.reconcile();
     ASSERT_EQ(world.verifiers().size(), 1U);
@@ -166,11 +166,11 @@ TEST(Rollouts, WithoutASpareDeviceReadTheNewModelBeforeAGroupLeaves) {
 
 TEST(Rollouts, WithoutASpareDeviceAModelThatCannotBeLoadedStopsNoGroup) {
   World world;
-  world.apply(spec_of(2, "one", kTight));
+  world.apply(spec_with(2, "one", kTight));
   ASSERT_TRUE(world.settle());
   const std::string first = current(world);
   world.model_fault = "tensor lm_head.weight is missing";
-  world.apply(spec_of(2, "two", kTight));
+  world.apply(spec_with(2, "two", kTight));
   ASSERT_TRUE(world.settle());
   EXPECT_EQ(pods_by_revision(world)[first], 2);
   EXPECT_EQ(world.routable(), 2);
@@ -186,17 +186,17 @@ TEST(Rollouts, WithoutASpareDeviceAModelThatCannotBeLoadedStopsNoGroup) {
 
 TEST(Rollouts, AnEditOrARevertEndsTheReadingOfWhatIsNoLongerAskedFor) {
   World world;
-  world.apply(spec_of(2, "one", kTight));
+  world.apply(spec_with(2, "one", kTight));
   ASSERT_TRUE(world.settle());
   world.model_fault = "the file is cut short";
-  world.apply(spec_of(2, "two", kTight));
+  world.apply(spec_with(2, "two", kTight));
   ASSERT_TRUE(world.settle());
   const std::string before = world.verifiers().at(0).name();
-  world.apply(spec_of(2, "three", kTight));
+  world.apply(spec_with(2, "three", kTight));
   ASSERT_TRUE(world.settle());
   ASSERT_EQ(world.verifiers().size(), 1U);
   EXPECT_NE(world.verifiers()[0].name(), before);
-  world.apply(spec_of(2, "one", kTight));
+  world.apply(spec_with(2, "one", kTight));
   ASSERT_TRUE(world.settle());
   EXPECT_TRUE(world.verifiers().empty());
   EXPECT_EQ(world.condition("Ready"), "True");
@@ -204,10 +204,10 @@ TEST(Rollouts, AnEditOrARevertEndsTheReadingOfWhatIsNoLongerAskedFor) {
 
 TEST(Rollouts, WithAGroupOfSurgeThatMustServeFirstNeedNobodyElseToReadTheModel) {
   World world;
-  world.apply(spec_of(2, "one"));
+  world.apply(spec_with(2, "one"));
   ASSERT_TRUE(world.settle());
   world.model_fault = "nobody should look";
-  world.apply(spec_of(2, "two"));
+  world.apply(spec_with(2, "two"));
   for (int i = 0; i < 20; ++i) {
     world.reconcile();
     EXPECT_TRUE(world.verifiers().empty());
@@ -221,12 +221,12 @@ TEST(Rollouts, WithAGroupOfSurgeThatMustServeFirstNeedNobodyElseToReadTheModel) 
 
 TEST(Rollouts, ARevertInTheMiddleGivesTheOldRevisionTheNextNumber) {
   World world;
-  world.apply(spec_of(2, "one"));
+  world.apply(spec_with(2, "one"));
   ASSERT_TRUE(world.settle());
   const std::string first = current(world);
-  world.apply(spec_of(2, "two"));
+  world.apply(spec_with(2, "two"));
   world.reconcile();
-  world.apply(spec_of(2, "one"));
+  world.apply(spec_with(2, "one"));
   ASSERT_TRUE(world.settle());
   EXPECT_EQ(current(world), first);
   for (const RevisionRecord& record : records(world)) EXPECT_EQ(record.number, record.revision == first ? 3 : 2);
@@ -234,10 +234,10 @@ TEST(Rollouts, ARevertInTheMiddleGivesTheOldRevisionTheNextNumber) {
 
 TEST(Rollouts, ACanaryThatDoesNotStartIsRolledBackByItself) {
   World world;
-  world.apply(spec_of(2, "one"));
+  world.apply(spec_with(2, "one"));
   ASSERT_TRUE(world.settle());
   const std::string first = current(world);
-  world.apply(spec_of(2, "two", {{"rollout", {{"canary", {{"readySeconds", 60}}}}}}));
+  world.apply(spec_with(2, "two", {{"rollout", {{"canary", {{"readySeconds", 60}}}}}}));
   for (int i = 0; i < 40; ++i) {
     world.reconcile();
     EXPECT_GE(world.routable(), 2);
@@ -250,7 +250,7 @@ TEST(Rollouts, ACanaryThatDoesNotStartIsRolledBackByItself) {
   EXPECT_EQ(world.condition("Available"), "True");
   EXPECT_THAT(world.deployment().at("/status/conditions").dump(), HasSubstr("did not serve within 60 s"));
 
-  world.apply(spec_of(2, "one"));
+  world.apply(spec_with(2, "one"));
   ASSERT_TRUE(world.settle());
   EXPECT_EQ(world.condition("RollbackActive"), "False");
   EXPECT_EQ(world.condition("Ready"), "True");
@@ -259,7 +259,7 @@ TEST(Rollouts, ACanaryThatDoesNotStartIsRolledBackByItself) {
 // Rolls a canary out while every leader answers ten requests between two looks, those of revision "two" as told.
 struct CanaryUnderLoad {
   explicit CanaryUnderLoad(double first_token, double failed_share) {
-    world.apply(spec_of(3, "one"));
+    world.apply(spec_with(3, "one"));
     EXPECT_TRUE(world.settle());
     stable = current(world);
     world.work = [this, first_token, failed_share](const kube::Object& pod, common::AgentLoad& load) {
@@ -269,7 +269,7 @@ struct CanaryUnderLoad {
       load.first_token.observe(is_stable ? 0.1 : first_token, 10);
       load.inter_token.observe(0.02, 100);
     };
-    world.apply(spec_of(3, "two", {{"rollout", {{"canary", {{"durationSeconds", 120}, {"minSamples", 100}}}}}}));
+    world.apply(spec_with(3, "two", {{"rollout", {{"canary", {{"durationSeconds", 120}, {"minSamples", 100}}}}}}));
     for (int i = 0; i < 400; ++i) {
       world.reconcile();
       EXPECT_GE(world.routable(), 3);
@@ -315,11 +315,11 @@ TEST(Rollouts, ACanaryThatFailsAGoldenPromptIsRolledBackByItself) {
   prompts.answers = {{"10.0.0.1", "7"}, {"10.0.0.2", "7"}, {"10.0.0.3", "8"}};
   GoldenExaminer examiner(prompts, {});
   World world(&examiner);
-  world.apply(spec_of(2, "one"));
+  world.apply(spec_with(2, "one"));
   ASSERT_TRUE(world.settle());
   const std::string first = current(world);
   const Json golden = {{"prompt", "What is 3 + 4?"}, {"expect", "7"}};
-  world.apply(spec_of(2, "two", {{"rollout", {{"canary", {{"goldenPrompts", Json::array({golden})}}}}}}));
+  world.apply(spec_with(2, "two", {{"rollout", {{"canary", {{"goldenPrompts", Json::array({golden})}}}}}}));
   // The exam runs on a thread of its own; until it has ended the canary waits, however fast time passes.
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
   while (world.condition("RollbackActive") != "True") {

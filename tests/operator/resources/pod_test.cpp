@@ -11,7 +11,7 @@ namespace {
 using ::testing::Contains;
 using ::testing::IsSupersetOf;
 
-Parent sample() {
+Parent pod_parent() {
   Parent parent{{"prod", "chat"}, "millrace.dev/v1alpha1", "uid-1", {}, "r1"};
   parent.spec.model.name = "tiny";
   parent.spec.model.source = {ModelSource::Kind::kHostPath, "", "/models/tiny"};
@@ -33,7 +33,7 @@ std::vector<std::string> words(const Json& list) {
 }
 
 TEST(Pod, CarriesWhatFindsItAgain) {
-  const kube::Object pod = build_pod(sample(), kWanted);
+  const kube::Object pod = build_pod(pod_parent(), kWanted);
   EXPECT_EQ(pod.name(), "chat-r1-2-1");
   EXPECT_EQ(pod.label(kDeploymentLabel), "chat");
   EXPECT_EQ(pod.label(kGroupLabel), "chat-r1-2");
@@ -50,15 +50,15 @@ TEST(Pod, CarriesWhatFindsItAgain) {
 TEST(Pod, IsRoutedByItsGateWhereRequestsArrive) {
   CreatePod leader = kWanted;
   leader.pod_index = 0;
-  EXPECT_EQ(build_pod(sample(), leader).at("/spec/readinessGates"),
+  EXPECT_EQ(build_pod(pod_parent(), leader).at("/spec/readinessGates"),
             Json::parse(R"([{"conditionType":"millrace.dev/routable"}])"));
   CreatePod follower = kWanted;
   follower.pod_index = 1;
-  EXPECT_TRUE(build_pod(sample(), follower).at("/spec/readinessGates").is_null());
+  EXPECT_TRUE(build_pod(pod_parent(), follower).at("/spec/readinessGates").is_null());
 }
 
 TEST(Pod, PassesTheRestrictedPodSecurityStandard) {
-  const kube::Object pod = build_pod(sample(), kWanted);
+  const kube::Object pod = build_pod(pod_parent(), kWanted);
   EXPECT_TRUE(pod.bool_at("/spec/securityContext/runAsNonRoot"));
   EXPECT_EQ(pod.string_at("/spec/securityContext/seccompProfile/type"), "RuntimeDefault");
   const kube::Object container(pod.at("/spec/containers/0"));
@@ -69,7 +69,7 @@ TEST(Pod, PassesTheRestrictedPodSecurityStandard) {
 }
 
 TEST(Pod, StartsTheAgentWithItsFiles) {
-  const kube::Object pod = build_pod(sample(), kWanted);
+  const kube::Object pod = build_pod(pod_parent(), kWanted);
   const kube::Object container(pod.at("/spec/containers/0"));
   EXPECT_EQ(container.at("/command"), Json::array({"millrace-agent"}));
   const auto args = words(container.at("/args"));
@@ -81,7 +81,7 @@ TEST(Pod, StartsTheAgentWithItsFiles) {
 }
 
 TEST(Pod, IsProbedOnTheAdminPort) {
-  const kube::Object container(build_pod(sample(), kWanted).at("/spec/containers/0"));
+  const kube::Object container(build_pod(pod_parent(), kWanted).at("/spec/containers/0"));
   EXPECT_EQ(container.string_at("/livenessProbe/httpGet/path"), "/livez");
   EXPECT_EQ(container.string_at("/readinessProbe/httpGet/path"), "/readyz");
   EXPECT_EQ(container.string_at("/readinessProbe/httpGet/port"), "admin");
@@ -89,20 +89,20 @@ TEST(Pod, IsProbedOnTheAdminPort) {
 }
 
 TEST(Pod, DrainsBeforeItIsToldToEndWhoeverDeletesIt) {
-  const kube::Object container(build_pod(sample(), kWanted).at("/spec/containers/0"));
+  const kube::Object container(build_pod(pod_parent(), kWanted).at("/spec/containers/0"));
   EXPECT_EQ(words(container.at("/lifecycle/preStop/exec/command")),
             (std::vector<std::string>{"millrace-agent", "--drain", "--config", "/etc/millrace/config/agent.json",
                                       "--admin-token-file", "/etc/millrace/admin/token"}));
 }
 
 TEST(Pod, GetsTimeToDrain) {
-  Parent parent = sample();
+  Parent parent = pod_parent();
   parent.spec.drain_timeout_seconds = 600;
   EXPECT_EQ(build_pod(parent, kWanted).int_at("/spec/terminationGracePeriodSeconds"), 630);
 }
 
 TEST(Pod, AsksForItsDevices) {
-  Parent parent = sample();
+  Parent parent = pod_parent();
   parent.spec.devices = {"nvidia.com/gpu", 4};
   parent.spec.resources.requests = {{"memory", "8Gi"}};
   const kube::Object container(build_pod(parent, kWanted).at("/spec/containers/0"));
@@ -111,7 +111,7 @@ TEST(Pod, AsksForItsDevices) {
 }
 
 TEST(Pod, MountsAClaimBelowItsPath) {
-  Parent parent = sample();
+  Parent parent = pod_parent();
   parent.spec.model.source = {ModelSource::Kind::kClaim, "weights", "qwen/9b"};
   const kube::Object pod = build_pod(parent, kWanted);
   EXPECT_EQ(named(pod.at("/spec/volumes"), "millrace-model")["persistentVolumeClaim"]["claimName"], "weights");
@@ -119,7 +119,7 @@ TEST(Pod, MountsAClaimBelowItsPath) {
 }
 
 TEST(Pod, TakesTheApiKeyFromTheNamedSecret) {
-  Parent parent = sample();
+  Parent parent = pod_parent();
   parent.spec.endpoint.api_key = {"keys", "openai"};
   const kube::Object pod = build_pod(parent, kWanted);
   EXPECT_EQ(named(pod.at("/spec/volumes"), "millrace-api-key")["secret"]["items"],
@@ -128,8 +128,8 @@ TEST(Pod, TakesTheApiKeyFromTheNamedSecret) {
 }
 
 TEST(Pod, SpeaksTlsWithTheCertificateOfTheNamedSecret) {
-  EXPECT_EQ(tls_secret_of_pod(build_pod(sample(), kWanted)), "");
-  Parent parent = sample();
+  EXPECT_EQ(tls_secret_of_pod(build_pod(pod_parent(), kWanted)), "");
+  Parent parent = pod_parent();
   parent.spec.tls = TlsSpec{"chat-tls"};
   const kube::Object pod = build_pod(parent, kWanted);
   EXPECT_EQ(tls_secret_of_pod(pod), "chat-tls");
@@ -147,7 +147,7 @@ TEST(Pod, SpeaksTlsWithTheCertificateOfTheNamedSecret) {
 }
 
 TEST(Pod, AddsWhatTheTemplateAsksFor) {
-  Parent parent = sample();
+  Parent parent = pod_parent();
   PodTemplate& pod_template = parent.spec.pod_template;
   pod_template.labels = {{"team", "a"}};
   pod_template.annotations = {{"note", "x"}};
@@ -168,7 +168,7 @@ TEST(Pod, AddsWhatTheTemplateAsksFor) {
 }
 
 TEST(Pod, LeavesOutWhatNobodyAskedFor) {
-  const kube::Object pod = build_pod(sample(), {"chat-r1-0", 0, 0, ""});
+  const kube::Object pod = build_pod(pod_parent(), {"chat-r1-0", 0, 0, ""});
   for (const char* field : {"nodeSelector", "tolerations", "affinity", "priorityClassName", "runtimeClassName"}) {
     EXPECT_FALSE(pod.at("/spec").contains(field)) << field;
   }
@@ -176,7 +176,7 @@ TEST(Pod, LeavesOutWhatNobodyAskedFor) {
 }
 
 TEST(Pod, ReadsNoShapeFromPodsOfOthers) {
-  kube::Object pod = build_pod(sample(), kWanted);
+  kube::Object pod = build_pod(pod_parent(), kWanted);
   pod.json()["metadata"]["annotations"]["millrace.dev/group-shape"] = R"({"tensor":"many"})";
   EXPECT_FALSE(shape_of_pod(pod));
   EXPECT_FALSE(shape_of_pod(kube::Object()));

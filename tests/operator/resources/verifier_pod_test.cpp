@@ -8,7 +8,7 @@
 namespace millrace::controller {
 namespace {
 
-Parent sample() {
+Parent verified_parent() {
   Parent parent{{"prod", "chat"}, "millrace.dev/v1alpha1", "uid-1", {}, "r2"};
   parent.spec.model.source = {ModelSource::Kind::kClaim, "weights", "chat/2"};
   parent.spec.image = "agent:2";
@@ -21,7 +21,7 @@ Parent sample() {
 }
 
 TEST(VerifierPod, ReadsTheModelOfItsRevisionAsTheGroupsWillSeeIt) {
-  const kube::Object pod = build_verifier_pod(sample(), "node-7");
+  const kube::Object pod = build_verifier_pod(verified_parent(), "node-7");
   EXPECT_EQ(pod.name(), "chat-r2-verify");
   EXPECT_EQ(revision_verified_by(pod), "r2");
   EXPECT_EQ(pod.string_at("/spec/nodeName"), "node-7");
@@ -35,7 +35,7 @@ TEST(VerifierPod, ReadsTheModelOfItsRevisionAsTheGroupsWillSeeIt) {
 }
 
 TEST(VerifierPod, TakesNoDeviceAndGetsNoTraffic) {
-  const kube::Object pod = build_verifier_pod(sample(), "node-7");
+  const kube::Object pod = build_verifier_pod(verified_parent(), "node-7");
   EXPECT_FALSE(pod.at("/spec/containers/0/resources").dump().find("nvidia") != std::string::npos);
   EXPECT_EQ(pod.label(kDeploymentLabel), "chat") << "so that the operator finds it again";
   EXPECT_FALSE(pod.label(kPodIndexLabel)) << "the Service selects by it";
@@ -47,10 +47,10 @@ TEST(VerifierPod, TakesNoDeviceAndGetsNoTraffic) {
 }
 
 TEST(VerifierPod, PassesTheRestrictedPodSecurityStandardAndTheTaintsOfItsNode) {
-  const kube::Object pod = build_verifier_pod(sample(), "node-7");
+  const kube::Object pod = build_verifier_pod(verified_parent(), "node-7");
   EXPECT_TRUE(pod.bool_at("/spec/securityContext/runAsNonRoot"));
   EXPECT_EQ(pod.at("/spec/containers/0/securityContext/capabilities/drop"), Json::array({"ALL"}));
-  EXPECT_EQ(pod.at("/spec/tolerations"), sample().spec.pod_template.tolerations);
+  EXPECT_EQ(pod.at("/spec/tolerations"), verified_parent().spec.pod_template.tolerations);
 }
 
 }  // namespace
