@@ -6,6 +6,7 @@
 #include "common/log.h"
 #include "operator/api/labels.h"
 #include "operator/kube/timestamp.h"
+#include "operator/reconcile/stale.h"
 
 namespace millrace::controller {
 namespace {
@@ -56,11 +57,17 @@ AdminTokens::Access AdminTokens::access_of(const Known& known) const {
 
 AdminTokens::Known AdminTokens::read(const kube::Object& object, const Parent& parent, const Known& before) {
   Known known{parent.uid, {}, request_of(object)};
-  const auto secret = client_.get(kube::kSecret, {parent.key.ns, admin_secret_name(parent.key)});
-  if (!secret) {
+  const auto create = [&] {
     known.token = rotated(before.token.token, now_());
     client_.create(kube::kSecret, build_admin_secret(parent, known.token, known.request));
     tell(object, parent, known.token);
+  };
+  // A deployment that nobody has said anything of has none yet, most likely.
+  const bool is_new = before.uid.empty() && object.at("/status").is_null();
+  if (is_new && unless_stale(create)) return known;
+  const auto secret = client_.get(kube::kSecret, {parent.key.ns, admin_secret_name(parent.key)});
+  if (!secret) {
+    create();
     return known;
   }
   const std::optional<AdminToken> stored = token_of(*secret, now_());

@@ -1,5 +1,7 @@
 #include "operator/reconcile/reader.h"
 
+#include <algorithm>
+
 #include "operator/api/labels.h"
 
 namespace millrace::controller {
@@ -30,6 +32,22 @@ std::vector<kube::ObjectPtr> LiveReader::children(const kube::ResourceKind& kind
 
 std::vector<kube::ObjectPtr> LiveReader::nodes() const {
   return shared(client_.list(kube::kNode, {}));
+}
+
+std::vector<kube::ObjectPtr> LiveLook::children(const kube::ResourceKind& kind,
+                                                const kube::ObjectKey& deployment) const {
+  const auto known = children_.find(kind);
+  return known != children_.end() ? known->second
+                                  : children_.emplace(kind, live_.children(kind, deployment)).first->second;
+}
+
+void LiveLook::add(const kube::ResourceKind& kind, kube::Object created) {
+  const auto known = children_.find(kind);
+  if (known == children_.end()) return;
+  auto& objects = known->second;
+  const auto next = std::find_if(objects.begin(), objects.end(),
+                                 [&](const kube::ObjectPtr& object) { return object->name() > created.name(); });
+  objects.insert(next, std::make_shared<const kube::Object>(std::move(created)));
 }
 
 kube::ObjectPtr CachedReader::get(const kube::ResourceKind& kind, const kube::ObjectKey& key) const {

@@ -2,6 +2,7 @@
 // is cached are here; Secrets are never cached.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,27 @@ class LiveReader final : public ClusterReader {
 
  private:
   kube::Client& client_;
+};
+
+// The truth at one moment, for one deployment: what is asked for twice is read once, and children that were created
+// since are added by who did. Of one thread.
+class LiveLook final : public ClusterReader {
+ public:
+  explicit LiveLook(kube::Client& client) : live_(client) {}
+
+  kube::ObjectPtr get(const kube::ResourceKind& kind, const kube::ObjectKey& key) const override {
+    return live_.get(kind, key);
+  }
+  std::vector<kube::ObjectPtr> children(const kube::ResourceKind& kind,
+                                        const kube::ObjectKey& deployment) const override;
+  std::vector<kube::ObjectPtr> nodes() const override { return live_.nodes(); }
+
+  void add(const kube::ResourceKind& kind, kube::Object created);
+  void forget(const kube::ResourceKind& kind) { children_.erase(kind); }  // what was changed is read again
+
+ private:
+  const LiveReader live_;
+  mutable std::map<kube::ResourceKind, std::vector<kube::ObjectPtr>> children_;
 };
 
 // What the informers know. `informers` is borrowed; several may be of one kind, for different namespaces.

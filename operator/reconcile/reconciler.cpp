@@ -69,7 +69,6 @@ Reconciler::Reconciler(kube::Client& client, const ClusterReader& cache, AgentPr
                        ReconcilerOptions options)
     : client_(client),
       cache_(cache),
-      live_(client),
       probe_(probe),
       events_(events),
       options_(std::move(options)),
@@ -177,10 +176,11 @@ Reconciler::Outcome Reconciler::carry_out(const kube::Object& object, const Pare
   try {
     look(cache_, object, parent, outcome);
     const AdminTokens::Access admin = tokens_.get(object, parent, !outcome.plan.create.empty());
-    rollouts_.keep(object, parent, outcome.observed, outcome.rollout);
+    LiveLook live(client_);
+    rollouts_.keep(object, parent, outcome.observed, outcome.rollout, live);
     apply_children(parent, outcome.rollout);
     // The cache may be behind what we did a moment ago: such steps are decided on the cluster itself.
-    if (outcome.plan.moves_groups()) look(live_, object, parent, outcome);
+    if (outcome.plan.moves_groups()) look(live, object, parent, outcome);
     TlsTrust::Look trust = trust_.look(parent, outcome.observed);
     const AgentAccess access{admin.token.token, admin.token.previous, std::move(trust.clients)};
     if (!all_routable(outcome.observed, parent.spec)) {

@@ -84,7 +84,6 @@ class Reconciler {
 
   kube::Client& client_;
   const ClusterReader& cache_;
-  const LiveReader live_;
   AgentProbe& probe_;
   kube::EventRecorder* events_;
   const ReconcilerOptions options_;

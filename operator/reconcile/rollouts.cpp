@@ -166,16 +166,19 @@ void Rollouts::forget(const kube::ObjectKey& deployment) {
   comparisons_.erase(deployment);
 }
 
-void Rollouts::keep(const kube::Object& object, const Parent& asked, const Observed& observed, RolloutView& view) {
-  keep_history(object, asked, observed, view);
-  verify(asked, view);
+void Rollouts::keep(const kube::Object& object, const Parent& asked, const Observed& observed, RolloutView& view,
+                    LiveLook& live) {
+  keep_history(object, asked, observed, view, live);
+  verify(asked, view, live);
   const CanaryPlan& canary = view.report.canary;
   if (canary.measures) measure(asked, observed, view);
   if (canary.phase != CanaryPhase::kRunning && canary.phase != CanaryPhase::kStarting) forget(asked.key);
   if (canary.decided_now) {
     const bool passed = canary.phase == CanaryPhase::kPassed;
-    annotate(asked, verdict_patch(view.report.number, passed ? CanaryVerdict::kPassed : CanaryVerdict::kFailed,
-                                  canary.message));
+    annotate(
+        asked,
+        verdict_patch(view.report.number, passed ? CanaryVerdict::kPassed : CanaryVerdict::kFailed, canary.message),
+        live);
     common::log_info("canary decided", {{"deployment", to_string(asked.key)},
                                         {"revision", asked.revision},
                                         {"verdict", to_string(canary.phase)},
@@ -183,16 +186,16 @@ void Rollouts::keep(const kube::Object& object, const Parent& asked, const Obser
   }
   const bool finished = is_finished(view.report, asked.revision, asked.spec.replicas, observed.groups);
   if (finished && view.report.stable != asked.revision) {
-    annotate(asked, completed_patch(now_()));
+    annotate(asked, completed_patch(now_()), live);
     view.report.stable = asked.revision;
   }
 }
 
 // Leftovers go only when the record is seen, so that nothing is read twice.
-void Rollouts::verify(const Parent& asked, const RolloutView& view) {
+void Rollouts::verify(const Parent& asked, const RolloutView& view, LiveLook& live) {
   const VerificationPlan& plan = view.report.verification;
   if (plan.decided_now) {
-    annotate(asked, verified_patch(view.report.number));
+    annotate(asked, verified_patch(view.report.number), live);
     common::log_info("model verified", {{"deployment", to_string(asked.key)}, {"revision", asked.revision}});
   }
   for (const PodView& pod : plan.erase) {
@@ -205,24 +208,28 @@ void Rollouts::verify(const Parent& asked, const RolloutView& view) {
 }
 
 void Rollouts::keep_history(const kube::Object& object, const Parent& asked, const Observed& observed,
-                            RolloutView& view) {
+                            RolloutView& view, LiveLook& live) {
   HistoryPlan plan = plan_history(asked, observed, view.records);
   if (plan.empty()) return;
   // The cache may be behind: numbers are given on the cluster itself.
-  plan = plan_history(asked, observed, records_of(own_revisions(LiveReader(client_), asked)));
+  plan = plan_history(asked, observed, records_of(own_revisions(live, asked)));
   view.report.number = plan.number;
   if (plan.create) {
     const std::string cause = object.annotation(kChangeCauseAnnotation).value_or("");
-    client_.create(kControllerRevision, build_controller_revision(asked, object.at("/spec"), plan.number, cause));
+    live.add(
+        kControllerRevision,
+        client_.create(kControllerRevision, build_controller_revision(asked, object.at("/spec"), plan.number, cause)));
   }
-  if (plan.renumber) annotate(asked, {{"revision", plan.number}});
+  if (plan.renumber) annotate(asked, {{"revision", plan.number}}, live);
   for (const std::string& revision : plan.erase) {
     client_.remove(kControllerRevision, {asked.key.ns, controller_revision_name(asked.key, revision)});
+    live.forget(kControllerRevision);
   }
 }
 
-void Rollouts::annotate(const Parent& asked, const Json& patch) {
+void Rollouts::annotate(const Parent& asked, const Json& patch, LiveLook& live) {
   client_.patch(kControllerRevision, {asked.key.ns, controller_revision_name(asked.key, asked.revision)}, patch);
+  live.forget(kControllerRevision);
 }
 
 }  // namespace millrace::controller

@@ -39,8 +39,9 @@ class Rollouts {
   RolloutView look(const ClusterReader& from, const kube::Object& object, const Parent& asked,
                    const Observed& observed) const;
   // Writes down what has been decided, has the model of a revision verified, measures a canary that runs, and brings
-  // the history into order.
-  void keep(const kube::Object& object, const Parent& asked, const Observed& observed, RolloutView& view);
+  // the history into order. `live` is looked at where the cache may be behind, and told of what is changed.
+  void keep(const kube::Object& object, const Parent& asked, const Observed& observed, RolloutView& view,
+            LiveLook& live);
   // Has the golden prompts of a canary asked once its groups are warm. `access`: to the deployment's agents.
   void examine(const Parent& asked, const Observed& observed, const RolloutView& view, const AgentAccess& access);
   void forget(const kube::ObjectKey& deployment);
@@ -54,10 +55,11 @@ class Rollouts {
   };
 
   CanaryPlan judge(const Parent& asked, const Observed& observed, const RolloutView& view) const;
-  void verify(const Parent& asked, const RolloutView& view);
+  void verify(const Parent& asked, const RolloutView& view, LiveLook& live);
   void measure(const Parent& asked, const Observed& observed, const RolloutView& view);
-  void keep_history(const kube::Object& object, const Parent& asked, const Observed& observed, RolloutView& view);
-  void annotate(const Parent& asked, const Json& patch);
+  void keep_history(const kube::Object& object, const Parent& asked, const Observed& observed, RolloutView& view,
+                    LiveLook& live);
+  void annotate(const Parent& asked, const Json& patch, LiveLook& live);
 
   kube::Client& client_;
   const Clock now_;

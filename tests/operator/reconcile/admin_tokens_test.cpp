@@ -75,6 +75,15 @@ TEST(AdminTokens, OneRequestIsAnsweredOnceAlsoByAnotherOperator) {
   EXPECT_EQ(world.stored(), after);
 }
 
+// Its operator was stopped after the first write, so that the deployment says nothing yet.
+TEST(AdminTokens, OfANewDeploymentAreTakenFromASecretThatExists) {
+  Rotating world;
+  kube::Object object = world.deployment();
+  object.json().erase("status");
+  AdminTokens other(world.client, nullptr, [&] { return world.now; });
+  EXPECT_EQ(other.get(object, parent_of(object, {}, "r"), false).token, world.stored());
+}
+
 TEST(AdminTokens, AreReadByAStandbyThatMakesNone) {
   Rotating world;
   EXPECT_EQ(world.reconciler.agents_of(world.key).at(0).token, world.stored().token);

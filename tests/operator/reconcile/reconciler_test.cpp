@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "operator/plan/revision.h"
+#include "operator/resources/controller_revision.h"
 #include "tests/operator/reconcile/world.h"
 
 namespace millrace::controller {
@@ -44,6 +45,16 @@ TEST(Reconciler, WritesNothingTheSecondTime) {
   world.now += std::chrono::hours(1);
   world.reconcile();
   EXPECT_EQ(world.client.writes, writes);
+}
+
+TEST(Reconciler, ReadsRevisionsAndPodsOnceToMakeANewDeployment) {
+  World world;
+  world.apply({{"replicas", 2}});
+  world.reconcile();
+  ASSERT_EQ(world.pods().size(), 2u);
+  EXPECT_EQ(world.client.lists, 2);
+  EXPECT_EQ(world.client.gets, 0);
+  EXPECT_EQ(world.cluster.list(kControllerRevision, {}).items.size(), 1u);
 }
 
 TEST(Reconciler, SaysWhichSecretSomebodyHasToMake) {

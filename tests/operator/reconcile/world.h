@@ -19,7 +19,7 @@
 
 namespace millrace::controller::testing {
 
-// Passes everything on; counts writes, and can break at the n-th.
+// Passes everything on; counts it, and can break at the n-th write.
 class CountingClient final : public kube::Client {
  private:
   template <typename Write>
@@ -37,6 +37,7 @@ class CountingClient final : public kube::Client {
 
   int writes = 0;
   int lists = 0;
+  int gets = 0;
   bool refuse_lists = false;
   bool lose_lists = false;             // as if the server could not be reached
   bool forbid_secret_patches = false;  // as the chart's default roles do
@@ -44,6 +45,7 @@ class CountingClient final : public kube::Client {
   bool after = false;
 
   std::optional<kube::Object> get(const kube::ResourceKind& kind, const kube::ObjectKey& key) override {
+    ++gets;
     return inner_.get(kind, key);
   }
   kube::ListResult list(const kube::ResourceKind& kind, const kube::ListOptions& options) override {
