@@ -43,8 +43,8 @@ struct ResourceKind {
   std::string_view kind;
   bool namespaced = true;
 
-  std::string api_version() const;  // "v1", "apps/v1"
-  auto operator<=>(const ResourceKind&) const = default;
+  std::string api_version() const;                        // "v1", "apps/v1"
+  auto operator<=>(const ResourceKind&) const = default;  // NOLINT(modernize-use-nullptr): misfires on the 0 inside
 };
 
 inline constexpr ResourceKind kPod{"", "v1", "pods", "Pod", true};
