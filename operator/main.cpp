@@ -156,6 +156,10 @@ int run(const Flags& flags) {
     lost = true;
     kill(getpid(), SIGUSR1);
   };
+  election.on_error = [](const kube::ApiError& error) {
+    if (error.code() == common::Code::kCancelled) return;  // this operator stops
+    common::log_warn("the lease could not be read or written", {{"error", error.what()}});
+  };
   // A client of its own: renewing must not wait for a request that hangs or is repeated.
   const std::unique_ptr<kube::Client> election_client =
       kube::connect(cluster, kube::client_options_for(election.times, client_options));

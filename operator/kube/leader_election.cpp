@@ -210,19 +210,29 @@ LeaseRecord LeaderElector::write_lease(LeaseAction action) {
 void LeaderElector::release() {
   set_leading_until(std::nullopt);
   if (!record_ || record_->holder != options_.identity) return;
+  Client& client = options_.release_client != nullptr ? *options_.release_client : client_;
+  try {
+    try {
+      write_release(client, record_->resource_version);
+    } catch (const ApiError& error) {
+      if (error.code() != Code::kConflict) throw;
+      // A renewal was stored whose answer we did not wait for, or somebody else holds it.
+      const std::optional<Object> lease = client.get(kLease, options_.lease);
+      if (lease && record_of(*lease).holder == options_.identity) write_release(client, lease->resource_version());
+    }
+  } catch (const std::exception& error) {
+    // The lease then runs out by itself.
+    if (options_.on_error) options_.on_error(as_api_error(error));
+  }
+}
+
+void LeaderElector::write_release(Client& client, const std::string& resource_version) {
   const std::string now = format_micro_time(std::chrono::system_clock::now());
   const Json spec = {{"holderIdentity", ""},
                      {"leaseDurationSeconds", kReleasedDuration.count()},
                      {"renewTime", now},
                      {"acquireTime", now}};
-  try {
-    Client& client = options_.release_client != nullptr ? *options_.release_client : client_;
-    client.patch(kLease, options_.lease,
-                 {{"metadata", {{"resourceVersion", record_->resource_version}}}, {"spec", spec}});
-  } catch (const std::exception& error) {
-    // The lease then runs out by itself.
-    if (options_.on_error) options_.on_error(as_api_error(error));
-  }
+  client.patch(kLease, options_.lease, {{"metadata", {{"resourceVersion", resource_version}}}, {"spec", spec}});
 }
 
 void LeaderElector::set_leading_until(std::optional<Clock::time_point> until) {

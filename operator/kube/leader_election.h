@@ -104,6 +104,7 @@ class LeaderElector {
   bool is_holder_doubted() const;
   void wait(bool leading, const std::stop_token& stop);
   void release();
+  void write_release(Client& client, const std::string& resource_version);
   void set_leading_until(std::optional<Clock::time_point> until);
 
   Client& client_;

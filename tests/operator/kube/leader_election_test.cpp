@@ -226,6 +226,28 @@ TEST(LeaderElector, ReleasesThroughTheOtherClientWhenItsOwnWasStopped) {
   EXPECT_EQ(server.lease().string_at("/spec/holderIdentity"), "");
 }
 
+// The stop comes while a renewal is on its way: it is stored, and its answer not waited for.
+TEST(LeaderElector, ReleasesAlsoAfterARenewalOfWhichItKnowsNothing) {
+  LeaseServer server;
+  Counter started;
+  Counter lost;
+  Counter errors;
+  auto options = candidate("a", started, lost);
+  options.times = {60s, 50s, 1s};
+  options.on_error = [&](const ApiError&) { errors.add(); };
+  const auto store = server.client.on_patch;
+  server.client.on_patch = [&](const ObjectKey& key, const Json& patch) -> Object {
+    Object stored = store(key, patch);
+    if (errors.count() == 0) throw ApiError(Code::kCancelled, 0, "", "stopped");
+    return stored;
+  };
+  LeaderElector elector(server.client, options);
+  ASSERT_TRUE(errors.reaches(1));
+  elector.stop();
+  EXPECT_EQ(server.lease().string_at("/spec/holderIdentity"), "");
+  EXPECT_EQ(errors.count(), 1);
+}
+
 TEST(LeaderElector, HandsOverToTheOtherCandidateOnACleanStop) {
   LeaseServer server;
   Counter a_started;
