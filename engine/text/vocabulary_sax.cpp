@@ -109,8 +109,9 @@ bool VocabularySax::scalar(nlohmann::json value) {
 
 // Puts a value into the innermost open container of the document.
 nlohmann::json* VocabularySax::place(nlohmann::json value) {
-  if (table_ == Table::kVocabulary)
+  if (table_ == Table::kVocabulary) {
     refuse_file("model.vocab: \"" + std::string(spec_.text(entry_)) + "\" has no integer id");
+  }
   if (table_ != Table::kNone) bad_merge();
   if (open_.empty()) {
     document_ = std::move(value);
