@@ -71,7 +71,7 @@ proxies_follow() {
 until_true "kube-proxies that follow the API server again" proxies_follow
 
 say "kubectl drain of the node of a group"
-node=$(pods | head -n 1 | cut -d ' ' -f 2)
+node=$(pods | awk 'NR == 1 { print $2 }') # of all lines: a head that ends early would break the pipe
 bed kubectl drain "$node" --ignore-daemonsets --delete-emptydir-data --timeout=120s >"$dir/drain" 2>&1 &
 drain=$!
 fewest=3

@@ -4,7 +4,7 @@
     requests.py URL RATE LOAD LOG
 
 RATE requests a second as long as the file LOAD exists. LOG gets a line for each: when it began (seconds since the epoch)
-and its status, or what was wrong. A request that is not answered within two seconds has failed.
+and its status, or what it did and what was wrong. A request that is not answered within two seconds has failed.
 """
 import http.client
 import os
@@ -18,13 +18,16 @@ PATIENCE = 2  # seconds
 
 def ask(host, path):
     connection = http.client.HTTPConnection(host, timeout=PATIENCE)
+    did = "connecting"
     try:
+        connection.connect()
+        did = f"waiting for the answer on port {connection.sock.getsockname()[1]}"
         connection.request("GET", path)
         response = connection.getresponse()
         response.read()
         return str(response.status)
     except (OSError, http.client.HTTPException) as error:
-        return repr(error)
+        return f"{did}: {error!r}"
     finally:
         connection.close()
 

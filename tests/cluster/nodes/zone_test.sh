@@ -58,8 +58,8 @@ cut_off() {
   local created failures
   cut=$1
   load_from "$2"
-  cut_at=$(now)
   bed cut "$cut"
+  cut_at=$(now)
   until_true "a replacement in another zone" on_other_nodes
   created=$(since_cut)
   until_true "three groups that serve" routable 3
@@ -70,7 +70,11 @@ cut_off() {
   echo "a replacement after $created s; three groups serve after $(since_cut "$served_at") s;" \
     "$(grep -c . <<<"$failures") of $(wc -l <"$dir/requests") requests failed, the last of them began after" \
     "$(since_cut "$(tail -n 1 <<<"${failures:-$cut_at}")") s"
-  at_most "$(since_cut "$(tail -n 1 <<<"${failures:-$cut_at}")")" 5 || fail "requests failed for more than 5 s"
+  at_most "$(since_cut "$(tail -n 1 <<<"${failures:-$cut_at}")")" 5 || {
+    bed run "$2" conntrack -L -p tcp >"$dir/connections" 2>&1 || true # where those that failed were sent
+    bed kubectl get endpointslices -o yaml >"$dir/endpointslices"
+    fail "requests failed for more than 5 s"
+  }
   at_most "$created" 10 || fail "no replacement within 10 s"
 }
 
