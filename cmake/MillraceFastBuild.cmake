@@ -1,4 +1,5 @@
-# millrace_fast_build(TARGET ...)  for libraries and programs that have all their sources; millrace_test() does it for its own.
+# millrace_fast_build(TARGET ...)  for libraries that have all their sources; millrace_test() does it for its programs. Others
+# take millrace_batch() alone: programs are compiled otherwise than the headers of libraries.
 include(MillracePrecompile)
 include(MillraceBatch)
 

@@ -23,7 +23,6 @@ using common::http_call;
 using common::http_stream;
 using common::HttpCall;
 using common::HttpResponse;
-constexpr std::chrono::seconds kPatience{20};
 
 struct AgentFixture {
   explicit AgentFixture(FakeEngine::Script script, std::int32_t max_num_seqs = 4, std::int32_t max_queued = 4,

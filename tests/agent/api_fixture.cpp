@@ -8,10 +8,6 @@ namespace millrace::agent {
 using common::HttpReply;
 using common::HttpResponse;
 
-namespace {
-constexpr std::chrono::seconds kAnswerPatience{20};
-}
-
 const ModelText& tiny_text() {
   static const ModelText text = load_model_text(MILLRACE_SOURCE_DIR "/examples/models/tiny-moe");
   return text;
@@ -60,7 +56,7 @@ void RecordingWriter::on_disconnect(std::function<void()> callback) {
 
 HttpResponse RecordingWriter::wait() {
   std::unique_lock lock(mutex_);
-  EXPECT_TRUE(changed_.wait_for(lock, kAnswerPatience, [this] { return ended_; })) << "no answer";
+  EXPECT_TRUE(changed_.wait_for(lock, kPatience, [this] { return ended_; })) << "no answer";
   return response_;
 }
 
@@ -68,7 +64,7 @@ void RecordingWriter::disconnect() {
   std::function<void()> callback;
   {
     std::unique_lock lock(mutex_);
-    EXPECT_TRUE(changed_.wait_for(lock, kAnswerPatience, [this] { return on_disconnect_ != nullptr; }));
+    EXPECT_TRUE(changed_.wait_for(lock, kPatience, [this] { return on_disconnect_ != nullptr; }));
     callback = on_disconnect_;
   }
   callback();

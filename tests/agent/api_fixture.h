@@ -19,6 +19,7 @@ namespace millrace::agent {
 using nlohmann::json;
 
 inline constexpr const char* kModelName = "tiny";
+inline constexpr const char* kChat = "/v1/chat/completions";
 
 // Shared by the tests of the process: loading takes a moment.
 const ModelText& tiny_text();

@@ -9,10 +9,6 @@ namespace millrace::agent {
 using engine::FinishReason;
 using engine::TokenEvent;
 
-namespace {
-constexpr std::chrono::seconds kEnginePatience{20};
-}
-
 FakeEngine::FakeEngine(Script script, std::int64_t max_model_len) : script_(std::move(script)) {
   info_.architecture = "fake";
   info_.max_model_len = max_model_len;
@@ -147,22 +143,22 @@ std::vector<engine::Request> FakeEngine::requests() const {
 
 bool FakeEngine::wait_for_cancel() {
   std::unique_lock lock(mutex_);
-  return changed_.wait_for(lock, kEnginePatience, [this] { return !cancelled_.empty(); });
+  return changed_.wait_for(lock, kPatience, [this] { return !cancelled_.empty(); });
 }
 
 bool FakeEngine::wait_for_requests(std::size_t count) {
   std::unique_lock lock(mutex_);
-  return changed_.wait_for(lock, kEnginePatience, [&] { return requests_.size() >= count; });
+  return changed_.wait_for(lock, kPatience, [&] { return requests_.size() >= count; });
 }
 
 bool FakeEngine::wait_for_blocked(std::size_t count) {
   std::unique_lock lock(mutex_);
-  return changed_.wait_for(lock, kEnginePatience, [&] { return blocked_ >= count; });
+  return changed_.wait_for(lock, kPatience, [&] { return blocked_ >= count; });
 }
 
 bool FakeEngine::wait_for_tokens(std::int64_t count) {
   std::unique_lock lock(mutex_);
-  return changed_.wait_for(lock, kEnginePatience, [&] { return generated_ >= count; });
+  return changed_.wait_for(lock, kPatience, [&] { return generated_ >= count; });
 }
 
 void FakeEngine::run() {

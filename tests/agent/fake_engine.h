@@ -1,6 +1,7 @@
 // An engine without a model: it plays a script for every request, on a thread of its own like the real one.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <functional>
@@ -14,6 +15,8 @@
 #include "engine/engine.h"
 
 namespace millrace::agent {
+
+inline constexpr std::chrono::seconds kPatience{20};  // until what a test waits for counts as not coming
 
 class FakeEngine : public engine::Engine {
  public:

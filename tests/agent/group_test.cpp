@@ -15,7 +15,6 @@ namespace {
 using common::AgentPhase;
 using common::GroupMembership;
 using testing::HasSubstr;
-constexpr std::chrono::seconds kGroupPatience{20};
 
 GroupMembership membership(std::int64_t generation, int pods = 1) {
   GroupMembership membership{.generation = generation, .group = "g", .tensor_parallel = pods, .peers = {}};
@@ -128,7 +127,7 @@ struct Fixture {
 
   // Waits until the group is in `phase` of `generation`.
   Group::State wait_for(AgentPhase phase, std::int64_t generation = 1) {
-    const auto deadline = std::chrono::steady_clock::now() + kGroupPatience;
+    const auto deadline = std::chrono::steady_clock::now() + kPatience;
     Group::State state = group.state();
     while ((state.phase != phase || state.generation != generation) && std::chrono::steady_clock::now() < deadline) {
       std::this_thread::yield();
@@ -224,7 +223,7 @@ TEST(Group, TriesAgainWhilePeersAreMissing) {
   f.group.set_membership(membership(1, 2));
   {
     std::unique_lock lock(f.runtime.mutex);
-    ASSERT_TRUE(f.runtime.changed.wait_for(lock, kGroupPatience, [&] { return f.runtime.connects >= 2; }));
+    ASSERT_TRUE(f.runtime.changed.wait_for(lock, kPatience, [&] { return f.runtime.connects >= 2; }));
     f.runtime.connect_fault.clear();
   }
   f.wait_for(AgentPhase::kServing);
@@ -233,7 +232,7 @@ TEST(Group, TriesAgainWhilePeersAreMissing) {
 // Waits until the group is connecting for the `count`th time.
 void wait_for_connects(Fixture& f, int count) {
   std::unique_lock lock(f.runtime.mutex);
-  ASSERT_TRUE(f.runtime.changed.wait_for(lock, kGroupPatience, [&] { return f.runtime.connects >= count; }));
+  ASSERT_TRUE(f.runtime.changed.wait_for(lock, kPatience, [&] { return f.runtime.connects >= count; }));
 }
 
 TEST(Group, AShutdownDoesNotWaitForPeers) {

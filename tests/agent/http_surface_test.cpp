@@ -13,7 +13,6 @@ using common::find_header;
 using testing::HasSubstr;
 using testing::StartsWith;
 
-constexpr const char* kChatPath = "/v1/chat/completions";
 const json kThinkingOff = {{"enable_thinking", false}};
 
 TEST(RequestId, IsTheClientsOrANewOne) {
@@ -33,8 +32,8 @@ TEST(RequestId, IsOnEveryKindOfAnswer) {
   const common::HttpHeaders id = {{"X-Request-Id", "mine"}};
   json stream = chat_body("Hi", {{"stream", true}});
   for (const auto& response :
-       {api.call("POST", kChatPath, chat_body("Hi").dump(), id), api.call("POST", kChatPath, stream.dump(), id),
-        api.call("POST", kChatPath, "{", id), api.call("GET", "/nowhere", "", id), api.call("GET", kChatPath, "", id),
+       {api.call("POST", kChat, chat_body("Hi").dump(), id), api.call("POST", kChat, stream.dump(), id),
+        api.call("POST", kChat, "{", id), api.call("GET", "/nowhere", "", id), api.call("GET", kChat, "", id),
         api.call("POST", "/tokenize", R"({"prompt":"x"})", id)}) {
     EXPECT_EQ(find_header(response.headers, "X-Request-Id"), "mine") << response.status;
   }
@@ -48,7 +47,7 @@ TEST(Cors, IsOffUnlessConfigured) {
 
 TEST(Cors, LetsConfiguredOriginsCallWithAKey) {
   ApiFixture api(says("x"), "secret", 8, {"https://a.example"});
-  const auto preflight = api.call("OPTIONS", kChatPath, "",
+  const auto preflight = api.call("OPTIONS", kChat, "",
                                   {{"Origin", "https://a.example"},
                                    {"Access-Control-Request-Method", "POST"},
                                    {"Access-Control-Request-Headers", "authorization,content-type"}});
@@ -56,12 +55,12 @@ TEST(Cors, LetsConfiguredOriginsCallWithAKey) {
   EXPECT_EQ(find_header(preflight.headers, "Access-Control-Allow-Origin"), "https://a.example");
   EXPECT_EQ(find_header(preflight.headers, "Access-Control-Allow-Headers"), "authorization,content-type");
   EXPECT_THAT(std::string(find_header(preflight.headers, "Access-Control-Allow-Methods")), HasSubstr("POST"));
-  const auto answer = api.call("POST", kChatPath, chat_body("Hi").dump(),
+  const auto answer = api.call("POST", kChat, chat_body("Hi").dump(),
                                {{"Origin", "https://a.example"}, {"Authorization", "Bearer secret"}});
   EXPECT_EQ(answer.status, 200);
   EXPECT_EQ(find_header(answer.headers, "Access-Control-Allow-Origin"), "https://a.example");
   EXPECT_EQ(find_header(answer.headers, "Vary"), "Origin");
-  const auto refused = api.call("POST", kChatPath, "{}", {{"Origin", "https://a.example"}});
+  const auto refused = api.call("POST", kChat, "{}", {{"Origin", "https://a.example"}});
   EXPECT_EQ(refused.status, 401);
   EXPECT_EQ(find_header(refused.headers, "Access-Control-Allow-Origin"), "https://a.example")
       << "so that the page can read the error";
@@ -113,7 +112,7 @@ TEST(OpenAiApi, StreamsSeveralChoicesByIndex) {
   ApiFixture api(says("one two"));
   json body = chat_body("Hi", {{"n", 2}, {"enable_thinking", false}});
   body["stream_options"] = {{"include_usage", true}};
-  const auto events = api.events(kChatPath, body);
+  const auto events = api.events(kChat, body);
   std::map<int, std::string> text;
   std::map<int, int> finished;
   for (const json& event : events) {
@@ -132,7 +131,7 @@ TEST(OpenAiApi, FieldsWithoutEffectAreAccepted) {
   const json fields = {{"user", "me"},           {"metadata", {{"a", "b"}}},   {"store", true},
                        {"service_tier", "auto"}, {"safety_identifier", "s"},   {"prompt_cache_key", "k"},
                        {"priority", 1},          {"parallel_tool_calls", true}};
-  EXPECT_EQ(api.post(kChatPath, chat_body("Hi", fields)).status, 200);
+  EXPECT_EQ(api.post(kChat, chat_body("Hi", fields)).status, 200);
 }
 
 TEST(OpenAiApi, ReturnsTokenIdsWhenAsked) {
@@ -162,9 +161,9 @@ TEST(OpenAiApi, OnlyTheFirstCallWithoutParallelToolCalls) {
   json body = chat_body("Hi", kThinkingOff);
   body["tools"] = {{{"type", "function"}, {"function", {{"name", "f"}}}},
                    {{"type", "function"}, {"function", {{"name", "g"}}}}};
-  EXPECT_EQ(api.answer(kChatPath, body)["choices"][0]["message"]["tool_calls"].size(), 2U);
+  EXPECT_EQ(api.answer(kChat, body)["choices"][0]["message"]["tool_calls"].size(), 2U);
   body["parallel_tool_calls"] = false;
-  const json calls = api.answer(kChatPath, body)["choices"][0]["message"]["tool_calls"];
+  const json calls = api.answer(kChat, body)["choices"][0]["message"]["tool_calls"];
   ASSERT_EQ(calls.size(), 1U);
   EXPECT_EQ(calls[0]["function"]["name"], "f");
 }
@@ -191,7 +190,7 @@ TEST(UnknownFields, AreIgnoredAndLoggedOncePerName) {
   ApiFixture api(says("x"));
   DebugLog log;
   for (int i = 0; i < 3; ++i) {
-    EXPECT_EQ(api.post(kChatPath, chat_body("Hi", {{"brand_new", {{"a", 1}}}, {"user", "me"}})).status, 200);
+    EXPECT_EQ(api.post(kChat, chat_body("Hi", {{"brand_new", {{"a", 1}}}, {"user", "me"}})).status, 200);
     EXPECT_EQ(api.post("/v1/completions", {{"prompt", "x"}, {"other_one", 1}}).status, 200);
   }
   const std::string text = log.end();

@@ -10,7 +10,6 @@ namespace {
 
 using testing::HasSubstr;
 
-constexpr const char* kChat = "/v1/chat/completions";
 constexpr const char* kCompletions = "/v1/completions";
 const json kNoThinking = {{"chat_template_kwargs", {{"enable_thinking", false}}}};
 const json kWeatherTool = {

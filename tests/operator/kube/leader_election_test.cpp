@@ -127,6 +127,13 @@ class LeaseServer {
     store(next);
   }
 
+  // For a second, to a holder that does nothing any more; `renewed`: by its clock.
+  void give_to_the_dead(const std::string& renewed) {
+    Object lease(kLease, kLeaseKey);
+    lease.json()["spec"] = {
+        {"holderIdentity", "dead"}, {"leaseDurationSeconds", 1}, {"leaseTransitions", 4}, {"renewTime", renewed}};
+    client.create(kLease, lease);
+  }
   // The holder does.
   void renew(const std::string& time) {
     const std::lock_guard lock(mutex_);
@@ -308,13 +315,8 @@ TEST(LeaderElector, YieldsAtOnceWhenAnotherHoldsTheLease) {
 
 TEST(LeaderElector, TakesOverFromAHolderThatWentSilent) {
   LeaseServer server;
-  Object lease(kLease, kLeaseKey);
-  // Its time stamp is far in the future: another machine's clock, which must not matter.
-  lease.json()["spec"] = {{"holderIdentity", "dead"},
-                          {"leaseDurationSeconds", 1},
-                          {"leaseTransitions", 4},
-                          {"renewTime", "2099-01-01T00:00:00.000000Z"}};
-  server.client.create(kLease, lease);
+  // Far in the future: another machine's clock, which must not matter.
+  server.give_to_the_dead("2099-01-01T00:00:00.000000Z");
   Counter started;
   Counter lost;
   LeaderElector elector(server.client, candidate("b", started, lost));
@@ -326,12 +328,7 @@ TEST(LeaderElector, TakesOverFromAHolderThatWentSilent) {
 // lasts.
 TEST(LeaderElector, DoesNotWaitAfterAnOutageForALeaseThatRanOutInIt) {
   LeaseServer server;
-  Object lease(kLease, kLeaseKey);
-  lease.json()["spec"] = {{"holderIdentity", "dead"},
-                          {"leaseDurationSeconds", 1},
-                          {"leaseTransitions", 4},
-                          {"renewTime", "2020-01-01T00:00:00.000000Z"}};
-  server.client.create(kLease, lease);
+  server.give_to_the_dead("2020-01-01T00:00:00.000000Z");
   std::atomic<int> looks = 0;
   const auto look = server.client.on_get;
   server.client.on_get = [&](const ObjectKey& key) {
