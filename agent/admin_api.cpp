@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "agent/answer_json.h"
 #include "agent/api_error.h"
 #include "common/agent_api.h"
 #include "common/error.h"
@@ -20,9 +21,7 @@ using common::HttpResponse;
 
 template <typename Value>
 HttpResponse json_answer(const Value& value) {
-  HttpResponse response;
-  response.body = nlohmann::json(value).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-  return response;
+  return json_response(nlohmann::json(value));
 }
 
 HttpResponse text_response(int status, const std::string& text) {

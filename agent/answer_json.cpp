@@ -28,4 +28,10 @@ std::string dump(const Json& json) {
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
+common::HttpResponse json_response(const Json& json) {
+  common::HttpResponse response;
+  response.body = dump(json);
+  return response;
+}
+
 }  // namespace millrace::agent

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "agent/response_format.h"
+#include "common/http.h"
 
 namespace millrace::agent {
 
@@ -17,5 +18,6 @@ Json finish_reason_json(const ChoiceDelta& delta);
 Json stop_reason_json(const ChoiceDelta& delta);
 // One line; invalid UTF-8 cannot occur, but would be replaced.
 std::string dump(const Json& json);
+common::HttpResponse json_response(const Json& json);
 
 }  // namespace millrace::agent

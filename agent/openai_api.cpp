@@ -31,12 +31,6 @@ AnswerStamp stamp(const char* prefix) {
   return {.id = random_id(prefix), .created = unix_seconds()};
 }
 
-HttpResponse json_response(const Json& json) {
-  HttpResponse response;
-  response.body = dump(json);
-  return response;
-}
-
 // Runs one unit of work; what it throws becomes an answer.
 template <typename Work>
 std::optional<HttpResponse> guarded(Work work) {
