@@ -9,11 +9,13 @@
 #pragma once
 
 #include <chrono>
+#include <exception>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "operator/kube/api_error.h"
@@ -45,6 +47,11 @@ struct ApplyOptions {
   std::string subresource = {};  // "" or "status"
   bool force = true;             // take over fields that another manager owns; false: kConflict instead
   std::string field_manager = kFieldManager;
+};
+
+struct ApplyRequest {
+  Object object;
+  ApplyOptions options = {};
 };
 
 struct PatchOptions {
@@ -114,6 +121,17 @@ class Client {
   virtual Object apply(const ResourceKind& kind, const Object& object, const ApplyOptions& options) = 0;
   Object apply(const ResourceKind& kind, const Object& object) { return apply(kind, object, ApplyOptions{}); }
 
+  // Applies all of them, each whatever becomes of the others, and returns what each threw (null: nothing). A client
+  // over the wire sends them side by side, so that those who watch the objects see them change at about the same time.
+  virtual std::vector<std::exception_ptr> apply_each(const ResourceKind& kind,
+                                                     const std::vector<ApplyRequest>& requests) {
+    std::vector<std::exception_ptr> errors;
+    for (const ApplyRequest& request : requests) {
+      errors.push_back(error_of([&] { apply(kind, request.object, request.options); }));
+    }
+    return errors;
+  }
+
   // RFC 7386 merge patch: null removes. Put metadata.resourceVersion into it for optimistic concurrency (kConflict).
   // kNotFound when the object is not there.
   virtual Object patch(const ResourceKind& kind, const ObjectKey& key, const Json& merge_patch,
@@ -133,6 +151,17 @@ class Client {
 
   // Asks for a pod's deletion through its disruption budgets.
   virtual Eviction evict(const ObjectKey& pod, std::optional<std::int64_t> grace_period) = 0;
+
+ protected:
+  template <typename Call>
+  static std::exception_ptr error_of(Call&& call) {
+    try {
+      std::forward<Call>(call)();
+      return nullptr;
+    } catch (const common::Error&) {
+      return std::current_exception();
+    }
+  }
 };
 
 // Told about every HTTP request that ended; feeds rest_client_requests_total and rest_client_request_duration_seconds.

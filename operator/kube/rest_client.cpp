@@ -1,5 +1,8 @@
 #include "operator/kube/rest_client.h"
 
+#include <algorithm>
+#include <future>
+
 #include "operator/kube/resource_path.h"
 #include "operator/kube/watch_stream.h"
 
@@ -11,6 +14,7 @@ using common::Code;
 constexpr const char* kApplyPatch = "application/apply-patch+yaml";  // JSON is YAML
 constexpr const char* kMergePatch = "application/merge-patch+json";
 constexpr const char* kJsonBody = "application/json";
+constexpr std::size_t kSideBySide = 8;  // requests of one apply_each
 
 std::string request_name(std::string_view verb, const ResourceKind& kind, const ObjectKey& key,
                          const std::string& subresource = "") {
@@ -143,6 +147,21 @@ Object RestClient::apply(const ResourceKind& kind, const Object& object, const A
     if (other && !object.uid().empty()) throw ApiError(common::Code::kConflict, 422, error.reason(), error.what());
     throw;
   }
+}
+
+std::vector<std::exception_ptr> RestClient::apply_each(const ResourceKind& kind,
+                                                       const std::vector<ApplyRequest>& requests) {
+  if (requests.size() < 2) return Client::apply_each(kind, requests);
+  std::vector<std::exception_ptr> errors;
+  while (errors.size() < requests.size()) {
+    std::vector<std::future<Object>> sent;
+    const std::size_t end = std::min(requests.size(), errors.size() + kSideBySide);
+    for (std::size_t i = errors.size(); i < end; ++i) {
+      sent.push_back(std::async(std::launch::async, [&, i] { return apply(kind, requests[i].object, requests[i].options); }));
+    }
+    for (std::future<Object>& answer : sent) errors.push_back(error_of([&] { answer.get(); }));
+  }
+  return errors;
 }
 
 Object RestClient::patch(const ResourceKind& kind, const ObjectKey& key, const Json& merge_patch,

@@ -19,6 +19,8 @@ class RestClient final : public Client {
   ListResult list(const ResourceKind& kind, const ListOptions& options) override;
   Object create(const ResourceKind& kind, const Object& object) override;
   Object apply(const ResourceKind& kind, const Object& object, const ApplyOptions& options) override;
+  std::vector<std::exception_ptr> apply_each(const ResourceKind& kind,
+                                             const std::vector<ApplyRequest>& requests) override;
   Object patch(const ResourceKind& kind, const ObjectKey& key, const Json& merge_patch,
                const PatchOptions& options) override;
   bool remove(const ResourceKind& kind, const ObjectKey& key, const RemoveOptions& options) override;

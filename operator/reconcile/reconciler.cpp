@@ -268,14 +268,19 @@ void Reconciler::act(const kube::Object& object, const Parent& parent, Outcome& 
     if (!unless_stale(step)) outcome.stale = true;
   };
   const Plan& plan = outcome.plan;
+  std::vector<kube::ApplyRequest> gates;
   for (const RetirePod& pod : plan.retire) {
+    attempt([&] { retire(parent, pod); });
+    if (!find_pod(outcome.observed, pod.name)->gate.value_or(false)) continue;
+    gates.push_back(gate_request(parent, {pod.name, false, "Retiring"}, outcome.observed));
+  }
+  for (const SetGate& gate : plan.gates) gates.push_back(gate_request(parent, gate, outcome.observed));
+  // All at about the same time: what becomes of a Service soon after a change reaches kube-proxy a second later.
+  for (const std::exception_ptr& error : client_.apply_each(kube::kPod, gates)) {
     attempt([&] {
-      retire(parent, pod);
-      const PodView* view = find_pod(outcome.observed, pod.name);
-      if (view->gate.value_or(false)) set_gate(parent, {pod.name, false, "Retiring"}, outcome.observed);
+      if (error) std::rethrow_exception(error);
     });
   }
-  for (const SetGate& gate : plan.gates) attempt([&] { set_gate(parent, gate, outcome.observed); });
   for (const DeletePod& pod : plan.erase) {
     kube::RemoveOptions options;
     options.uid = pod.uid;
@@ -292,7 +297,7 @@ void Reconciler::retire(const Parent& parent, const RetirePod& pod) {
                 {{"metadata", {{"annotations", {{kRetiringAnnotation, kube::format_time(options_.now())}}}}}});
 }
 
-void Reconciler::set_gate(const Parent& parent, const SetGate& gate, const Observed& observed) {
+kube::ApplyRequest Reconciler::gate_request(const Parent& parent, const SetGate& gate, const Observed& observed) const {
   kube::Object pod(kube::kPod, {parent.key.ns, gate.name});
   pod.json()["metadata"]["uid"] = find_pod(observed, gate.name)->uid;  // not a later pod of the same name
   const std::string now = kube::format_time(options_.now());
@@ -311,7 +316,7 @@ void Reconciler::set_gate(const Parent& parent, const SetGate& gate, const Obser
   kube::ApplyOptions options;
   options.subresource = "status";
   options.field_manager = gate.for_kubelet ? kForKubeletManager : kRoutingManager;
-  client_.apply(kube::kPod, pod, options);
+  return {std::move(pod), std::move(options)};
 }
 
 std::vector<ProbeGroup> Reconciler::probe_groups(const kube::ObjectKey& key, const std::vector<GroupView>& groups,

@@ -75,7 +75,7 @@ class Reconciler {
   void remove_old_config_maps(const Parent& parent, const Outcome& outcome);
   void act(const kube::Object& object, const Parent& parent, Outcome& outcome);
   void retire(const Parent& parent, const RetirePod& pod);
-  void set_gate(const Parent& parent, const SetGate& gate, const Observed& observed);
+  kube::ApplyRequest gate_request(const Parent& parent, const SetGate& gate, const Observed& observed) const;
   std::vector<ProbeGroup> probe_groups(const kube::ObjectKey& key, const std::vector<GroupView>& groups,
                                        const AgentAccess& access) const;
   void watch_agents(const Parent& parent, const Outcome& outcome, const AgentAccess& access);

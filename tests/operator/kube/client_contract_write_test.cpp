@@ -94,6 +94,21 @@ TEST_P(ClientContract, AppliesWhatIsNotThereYet) {
             Code::kNotFound);
 }
 
+TEST_P(ClientContract, AppliesEachWhateverBecomesOfTheOthers) {
+  const Object stored = client().apply(kConfigMap, config_map("", {{"k", "0"}}));
+  std::vector<ApplyRequest> requests{{config_map("absent", {{"k", "1"}})}};
+  requests.front().object.json()["metadata"]["uid"] = stored.uid();
+  for (int i = 0; i < 10; ++i) requests.push_back({config_map(std::to_string(i), {{"k", "1"}})});
+  requests.push_back({config_map("", {{"k", "2"}}), {.field_manager = "someone"}});
+  const std::vector<std::exception_ptr> errors = client().apply_each(kConfigMap, requests);
+  ASSERT_EQ(errors.size(), requests.size());
+  EXPECT_EQ(code_of([&] { std::rethrow_exception(errors.front()); }), Code::kConflict);
+  EXPECT_EQ(std::count(errors.begin(), errors.end(), nullptr), 11);
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(client().get(kConfigMap, key(std::to_string(i)))->at("/data/k"), "1");
+  EXPECT_EQ(client().get(kConfigMap, key())->at("/data/k"), "2");
+  EXPECT_TRUE(client().apply_each(kConfigMap, {}).empty());
+}
+
 TEST_P(ClientContract, DoesNotWriteWhenAnApplyChangesNothing) {
   const Object first = client().apply(kConfigMap, config_map("", {{"k", "v"}}));
   EXPECT_EQ(client().apply(kConfigMap, config_map("", {{"k", "v"}})).resource_version(), first.resource_version());

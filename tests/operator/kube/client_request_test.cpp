@@ -19,6 +19,7 @@ namespace {
 
 using common::Code;
 using testing::client_of;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using testing::pod_json;
 using testing::quick;
@@ -150,6 +151,24 @@ TEST(ClientRequest, ReadsItsTokenFileAgainAfterA401) {
   config.token_file = file;
   EXPECT_TRUE(connect(config, quick())->get(kPod, {"default", "a"}));
   std::filesystem::remove(file);
+}
+
+TEST(ClientRequest, AppliesTogetherSideBySide) {
+  std::mutex mutex;
+  std::condition_variable changed;
+  int came = 0;
+  ScriptedServer server([&](ScriptedConnection& connection, const ScriptedRequest&, int) {
+    std::unique_lock lock(mutex);
+    ++came;
+    changed.notify_all();
+    if (!changed.wait_for(lock, 10s, [&] { return came == 2; })) return connection.cut();
+    connection.respond(200, pod_json("a", 5));
+  });
+  const auto client = client_of(server);
+  const std::vector<std::exception_ptr> errors =
+      client->apply_each(kPod, {{Object(kPod, {"default", "a"})}, {Object(kPod, {"default", "b"})}});
+  EXPECT_THAT(errors, ElementsAre(nullptr, nullptr));
+  EXPECT_EQ(server.calls(), 2);
 }
 
 TEST(ClientRequest, ServesManyThreadsAtOnce) {
