@@ -17,8 +17,7 @@ constexpr double kMostAtOnce = 2.0;      // by a ratio of targets; capacity is n
 constexpr seconds kMissTime{30};         // a target must be missed this long before it is taken for lasting
 constexpr double kEnoughRecord = 60;     // seconds of arrivals before anything is given up
 constexpr double kRateWindow = 60;       // seconds of the mean rate
-constexpr double kStepWindow = 10;       // seconds that a step was judged by
-constexpr double kChance = 2.0;          // standard deviations of the mean rate that survivors must bear
+constexpr double kChance = 2.5;          // standard deviations of the mean rate that survivors must bear
 constexpr double kProofOfFall = 4.0;     // standard errors
 
 std::string text_of(const char* format, double a, double b) {
@@ -180,13 +179,16 @@ class AutoscalePlanner {
     if (decision_.desired == current_ && decision_.candidate == current_) decision_.reason = "Steady";
   }
 
+  bool is_soon_after(const std::optional<TimePoint>& time) const { return time && now_ - *time < kCalm; }
+
   // So that constant load never leads to and fro: soon after a scale-up, only a proven fall of the arrivals counts.
+  // Load that comes back as soon as it fell would be given up for again and again: then nothing counts.
   bool may_turn() const {
-    if (!history_.scaled_up_at || now_ - *history_.scaled_up_at >= kCalm) return true;
-    const double before = history_.scaled_up_rate;
+    if (!is_soon_after(history_.scaled_up_at)) return true;
+    if (is_soon_after(history_.regretted_at)) return false;
+    const double before = history_.busiest_minute;
     const double after = history_.arrivals.rate(kRateWindow);
-    // A step may have been judged by few seconds, and few requests prove little.
-    const double error = std::sqrt((before * kStepWindow + 3) / (kStepWindow * kStepWindow) + after / kRateWindow);
+    const double error = std::sqrt((before + after) / kRateWindow);
     return before - after > kProofOfFall * error && after < 0.8 * before;
   }
 
@@ -206,13 +208,14 @@ class AutoscalePlanner {
   void finish() {
     const std::int32_t by = decision_.desired - current_;
     if (by != 0) history_.scaling.changed(now_, by);
+    if (by < 0) history_.scaled_down_at = now_;
     if (by > 0) {
+      if (is_soon_after(history_.scaled_down_at)) history_.regretted_at = now_;
       history_.scaled_up_at = now_;
-      history_.scaled_up_rate = in().arrivals_per_second;
+      history_.busiest_minute = 0;
     }
-    // A process that begins under load scales up before it knows the rate: it is what comes in the first seconds.
-    if (history_.scaled_up_at && history_.arrivals.covered() <= kStepWindow) {
-      history_.scaled_up_rate = std::max(history_.scaled_up_rate, history_.arrivals.rate(kStepWindow));
+    if (history_.arrivals.covered() >= kRateWindow / 2) {
+      history_.busiest_minute = std::max(history_.busiest_minute, history_.arrivals.rate(kRateWindow));
     }
     history_.scaling.forget_before(now_ - longest_look_back(spec_));
     if (!spec_.cost_per_replica_hour) return;

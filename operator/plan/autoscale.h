@@ -25,7 +25,8 @@ namespace millrace::controller {
 inline constexpr std::chrono::milliseconds kLoadLimit{5'000};
 // Latencies and cache use of a group count only after it has served for this long.
 inline constexpr std::chrono::seconds kWarmUp{30};
-// Within this time after a scale-up, a scale-down needs proof that fewer requests arrive.
+// Within this time after a scale-up, a scale-down needs proof that fewer requests arrive; there is none when the
+// scale-up came so soon after a scale-down that this was a mistake.
 inline constexpr std::chrono::minutes kCalm{10};
 
 enum class GroupLife {
@@ -106,7 +107,9 @@ struct AutoscaleHistory {
   std::optional<TimePoint> settled_at;    // since when every replica is warm
   std::optional<TimePoint> missed_since;  // a target, with all replicas warm
   std::optional<TimePoint> scaled_up_at;
-  double scaled_up_rate = 0;  // arrivals per second then
+  double busiest_minute = 0;  // since then, arrivals per second
+  std::optional<TimePoint> scaled_down_at;
+  std::optional<TimePoint> regretted_at;  // when a scale-up took back a recent scale-down
 };
 
 struct AutoscaleOutcome {

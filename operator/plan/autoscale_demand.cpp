@@ -11,9 +11,9 @@ constexpr double kKept = 300;         // seconds on record
 constexpr double kMean = 60;          // window of the mean
 constexpr double kTrendWindow = 180;  // a rise is judged over this long
 constexpr double kBin = 10;           // in bins of this many seconds
-constexpr double kProof = 4.0;        // standard errors that a slope must exceed: it is asked every second
+constexpr double kProof = 4.5;        // standard errors that a slope must exceed: it is asked every second
 constexpr double kStraight = 2.0;     // a line leaves no more than this many times the scatter of chance
-constexpr double kProofOfStep = 3.5;  // standard deviations by which a short window must exceed the mean
+constexpr double kProofOfStep = 4.0;  // standard deviations by which a short window must exceed the mean
 constexpr double kDiscount = 1.0;     // standard deviations that a proven step is discounted by
 
 struct Line {

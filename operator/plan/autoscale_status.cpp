@@ -102,7 +102,7 @@ AutoscaleHistory history_after(const std::optional<EarlierDecision>& earlier) {
   AutoscaleHistory history;
   if (!earlier) return history;
   history.scaled_up_at = earlier->scaled_up_at;
-  history.scaled_up_rate = earlier->scaled_up_rate;
+  history.busiest_minute = earlier->scaled_up_rate;
   return history;
 }
 

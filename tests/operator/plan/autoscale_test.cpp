@@ -258,6 +258,26 @@ TEST(Autoscale, SoonAfterAScaleUpFewerNeedsProofOfAFall) {
   EXPECT_LT(quiet.run(80).desired, high) << "it is quiet: no need to wait for ten minutes";
 }
 
+TEST(Autoscale, WhatASoonRegrettedScaleDownTookIsKeptForTenMinutes) {
+  const auto none_arrive = [](Behaviour& each) { each = idle(); };
+  const auto many_wait = [](Behaviour& each) {
+    each = busy();
+    each.queue = 8;
+  };
+  AutoscaleDriver driver;
+  driver.with(2, busy()).run(90);
+  driver.all(none_arrive);
+  ASSERT_EQ(driver.run(300).desired, 1);
+  driver.with(1, busy()).run(90);
+  driver.all(many_wait);
+  ASSERT_GT(driver.run_until_changed(60), 0);
+  const std::int32_t high = driver.replicas;
+  driver.all(none_arrive);
+  EXPECT_EQ(driver.run(590).desired, high) << "the load may come back once more";
+  EXPECT_EQ(driver.last.held_by, "RecentScaleUp");
+  EXPECT_LT(driver.run(200).desired, high);
+}
+
 TEST(Autoscale, AScaleUpBeforeArrivalsWereKnownIsGivenBackWhenTheyEnd) {
   Behaviour overloaded = busy();
   overloaded.arrivals = 10;
