@@ -126,6 +126,7 @@ class Client {
   virtual std::vector<std::exception_ptr> apply_each(const ResourceKind& kind,
                                                      const std::vector<ApplyRequest>& requests) {
     std::vector<std::exception_ptr> errors;
+    errors.reserve(requests.size());
     for (const ApplyRequest& request : requests) {
       errors.push_back(error_of([&] { apply(kind, request.object, request.options); }));
     }

@@ -157,7 +157,8 @@ std::vector<std::exception_ptr> RestClient::apply_each(const ResourceKind& kind,
     std::vector<std::future<Object>> sent;
     const std::size_t end = std::min(requests.size(), errors.size() + kSideBySide);
     for (std::size_t i = errors.size(); i < end; ++i) {
-      sent.push_back(std::async(std::launch::async, [&, i] { return apply(kind, requests[i].object, requests[i].options); }));
+      sent.push_back(
+          std::async(std::launch::async, [&, i] { return apply(kind, requests[i].object, requests[i].options); }));
     }
     for (std::future<Object>& answer : sent) errors.push_back(error_of([&] { answer.get(); }));
   }
