@@ -28,16 +28,19 @@ std::set<std::string> ZoneMonitor::look(std::stop_token stop) {
   const auto gather = [&] {
     return gather_evidence({agents(sources_.now()), sources_.nodes(), leases_, kubelets(before)});
   };
-  in_doubt_ = alone_ || is_in_doubt(gather(), before);
+  ZoneEvidences evidence = gather();
+  const bool was_in_doubt = in_doubt_;
+  in_doubt_ = alone_ || is_in_doubt(evidence, before);
   if (in_doubt_) {
     if (!read_at_ || sources_.now() - *read_at_ >= kReadEvery) read_leases(std::move(stop));
     if (alone_) return {};  // believe what was believed
   } else {
     leases_.forget();
   }
+  if (in_doubt_ || was_in_doubt) evidence = gather();  // with what leases say now
   const TimePoint now = sources_.now();
   const bool reachable = reached_at_ && now - *reached_at_ <= kReachable;
-  const ZoneHealths after = next_health(before, gather(), reachable, now, thresholds_);
+  const ZoneHealths after = next_health(before, evidence, reachable, now, thresholds_);
   tell(before, after);
   const auto state_before = [&](const std::string& zone) {
     const auto found = before.find(zone);
