@@ -19,7 +19,7 @@ import time
 import urllib.parse
 
 PATIENCE = 2  # seconds
-PORTS = range(10000, 30000)  # below those that the kernel gives out, and the node ports of Services
+PORTS = range(12000, 30000)  # above those of kubelet and kube-proxy, below node ports and those that the kernel gives out
 
 
 def ask(host, path, port):
