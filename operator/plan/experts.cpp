@@ -67,38 +67,34 @@ constexpr int kShakenSlots = 20'000;
 
 class LayerPlanner {
  public:
-  LayerPlanner(const ExpertShape& shape, const std::vector<double>& load, const ExpertRow& origin, double tolerance)
-      : shape_(shape), load_(load), origin_(origin), tolerance_(tolerance) {}
+  // `now`: the placement in force. Borrowed, as is all that it borrows.
+  LayerPlanner(const ExpertLayer& now, const std::vector<double>& load, double tolerance)
+      : now_(now), shape_(now.shape()), load_(load), tolerance_(tolerance) {}
 
-  ExpertRow plan() const {
-    ExpertLayer layer(shape_, load_, origin_);
-    const double bound = layer.lower_bound();
-    if (layer.peak() <= bound * (1 + tolerance_)) return origin_;
+  ExpertLayer plan() const {
+    const double bound = now_.lower_bound();
+    if (now_.peak() <= bound * (1 + tolerance_)) return now_;
     // What could be reached from nothing says how far it is worth going from here.
     ExpertLayer fresh(shape_, load_, pack_anew(shape_, load_));
     if (fresh.peak() > bound * (1 + tolerance_ / 2)) relieve(fresh, fresh.row(), bound * (1 + tolerance_ / 2));
     if (shape_.slots() <= kFewSlots) shake(fresh, bound * (1 + tolerance_ / 2), kShakenSlots / shape_.slots());
     const double target = std::max(bound, fresh.peak()) * (1 + tolerance_);
-    ExpertRow best = fresh.row();
-    double peak = fresh.peak();
+    ExpertLayer best = std::move(fresh);
     for (const double share : kGreatestShare) {
-      ExpertLayer tried(shape_, load_, origin_);
+      ExpertLayer tried = now_;
       tried.split_greatest(bound * share);
-      relieve(tried, origin_, target);
-      if (tried.peak() <= target) return tried.row();
-      if (tried.peak() < peak) {
-        peak = tried.peak();
-        best = tried.row();
-      }
+      relieve(tried, now_.row(), target);
+      if (tried.peak() <= target) return tried;
+      if (tried.peak() < best.peak()) best = std::move(tried);
       if (shape_.slots() == shape_.experts) break;  // nothing to split with
     }
-    return keep_in_place(shape_, best, origin_);
+    return {shape_, load_, keep_in_place(shape_, best.row(), now_.row())};
   }
 
  private:
+  const ExpertLayer& now_;
   const ExpertShape& shape_;
   const std::vector<double>& load_;
-  const ExpertRow& origin_;
   const double tolerance_;
 };
 
@@ -107,8 +103,7 @@ struct Work {
   double mean = 0.0;
 };
 
-Work work_of(const ExpertShape& shape, const std::vector<double>& load, const ExpertRow& row) {
-  const ExpertLayer layer(shape, load, row);
+Work work_of(const ExpertLayer& layer) {
   return {layer.peak(), layer.mean()};
 }
 
@@ -116,27 +111,17 @@ double ratio(const Work& work) {
   return work.mean > 0 ? work.peak / work.mean : 1.0;
 }
 
-bool on_node(const ExpertShape& shape, const ExpertRow& row, std::int32_t expert, std::int32_t node) {
+void list_fetches(std::int32_t layer, const ExpertLayer& from, const ExpertLayer& to, ExpertPlan& plan) {
+  if (from.row() == to.row()) return;
+  const ExpertShape& shape = to.shape();
   for (std::int32_t slot = 0; slot < shape.slots(); ++slot) {
-    if (row[static_cast<std::size_t>(slot)] == expert && shape.node(slot / shape.slots_per_rank) == node) return true;
-  }
-  return false;
-}
-
-void list_fetches(const ExpertShape& shape, std::int32_t layer, const ExpertRow& from, ExpertPlan& plan) {
-  const ExpertRow& to = plan.placement.back();
-  if (from == to) return;
-  for (std::int32_t rank = 0; rank < shape.ranks; ++rank) {
-    const auto range = [&](const ExpertRow& row) {
-      const auto begin = row.begin() + std::ptrdiff_t{rank} * shape.slots_per_rank;
-      return std::pair(begin, begin + shape.slots_per_rank);
-    };
-    const auto [old_begin, old_end] = range(from);
-    const auto [begin, end] = range(to);
-    for (auto slot = begin; slot != end; ++slot) {
-      if (std::find(old_begin, old_end, *slot) != old_end || std::find(begin, slot, *slot) != slot) continue;
-      plan.fetches.push_back({layer, *slot, rank, on_node(shape, from, *slot, shape.node(rank))});
-    }
+    const std::int32_t expert = to.expert_in(slot);
+    if (expert == from.expert_in(slot)) continue;
+    const std::int32_t rank = to.rank_of(slot);
+    const auto begin = to.row().begin() + std::ptrdiff_t{rank} * shape.slots_per_rank;
+    const auto end = to.row().begin() + slot;
+    if (from.holds(rank, expert) || std::find(begin, end, expert) != end) continue;
+    plan.fetches.push_back({layer, expert, rank, from.on_node(shape.node(rank), expert)});
   }
 }
 
@@ -167,25 +152,26 @@ ExpertPlan plan_experts(const ExpertPlanInput& input) {
   std::vector<Work> before, after;
   for (std::size_t layer = 0; layer < input.loads.size(); ++layer) {
     const std::vector<double>& load = input.loads[layer];
-    const ExpertRow& current = input.current[layer];
-    plan.placement.push_back(LayerPlanner(input.shape, load, current, input.tolerance).plan());
-    before.push_back(work_of(input.shape, load, current));
-    after.push_back(work_of(input.shape, load, plan.placement.back()));
-    list_fetches(input.shape, static_cast<std::int32_t>(layer), current, plan);
+    const ExpertLayer now(input.shape, load, input.current[layer]);
+    const ExpertLayer planned = LayerPlanner(now, load, input.tolerance).plan();
+    before.push_back(work_of(now));
+    after.push_back(work_of(planned));
+    list_fetches(static_cast<std::int32_t>(layer), now, planned, plan);
+    plan.placement.push_back(planned.row());
   }
   sum_up(input, before, after, plan);
   return plan;
 }
 
 double expert_imbalance(const ExpertShape& shape, const std::vector<double>& load, const ExpertRow& row) {
-  return ratio(work_of(shape, load, row));
+  return ratio(work_of({shape, load, row}));
 }
 
 double expert_imbalance(const ExpertShape& shape, const std::vector<std::vector<double>>& loads,
                         const std::vector<ExpertRow>& rows) {
   Work all;
   for (std::size_t layer = 0; layer < loads.size(); ++layer) {
-    const Work work = work_of(shape, loads[layer], rows[layer]);
+    const Work work = work_of({shape, loads[layer], rows[layer]});
     all = {all.peak + work.peak, all.mean + work.mean};
   }
   return ratio(all);

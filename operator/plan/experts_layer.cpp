@@ -44,6 +44,13 @@ bool ExpertLayer::holds(std::int32_t rank, std::int32_t expert) const {
   return false;
 }
 
+bool ExpertLayer::on_node(std::int32_t node, std::int32_t expert) const {
+  for (std::int32_t slot = first(expert); slot != kEnd; slot = next(slot)) {
+    if (shape_->node(rank_of(slot)) == node) return true;
+  }
+  return false;
+}
+
 std::int32_t ExpertLayer::busiest() const {
   return static_cast<std::int32_t>(std::max_element(work_.begin(), work_.end()) - work_.begin());
 }

@@ -21,6 +21,7 @@ class ExpertLayer {
   double share(std::int32_t expert) const { return share_[static_cast<std::size_t>(expert)]; }
   double work(std::int32_t rank) const { return work_[static_cast<std::size_t>(rank)]; }
   bool holds(std::int32_t rank, std::int32_t expert) const;
+  bool on_node(std::int32_t node, std::int32_t expert) const;
 
   std::int32_t busiest() const;
   double peak() const { return work(busiest()); }

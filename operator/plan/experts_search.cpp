@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <limits>
 #include <numeric>
 #include <random>
 #include <span>
@@ -10,7 +11,13 @@ namespace millrace::controller {
 namespace {
 
 constexpr std::size_t kPartners = 4;  // least busy ranks that are tried as partners of the busiest
-constexpr double kLeastGain = 1e-9;   // of the busiest rank's work
+constexpr double kLeastGain = 1e-9;   // of the relief that is asked for
+constexpr std::size_t kLanes = 4;     // exchanges that are weighed side by side
+
+// What a unit of relief is worth, by the experts that have to be fetched for it.
+constexpr double kNoFetch = 2.0;
+constexpr double kOneFetch = 1.0;
+constexpr double kTwoFetches = 0.5;
 
 bool row_holds(const ExpertShape& shape, const ExpertRow& row, std::int32_t rank, std::int32_t expert) {
   const auto begin = row.begin() + std::ptrdiff_t{rank} * shape.slots_per_rank;
@@ -18,9 +25,9 @@ bool row_holds(const ExpertShape& shape, const ExpertRow& row, std::int32_t rank
 }
 
 struct Improvement {
-  std::int32_t slot = 0;
-  std::int32_t other = 0;
-  double value = 0.0;  // relief of the busiest rank for each expert fetched; 0: no step
+  std::int32_t slot = -1;  // none
+  std::int32_t other = -1;
+  double value = 0.0;  // relief of the busiest rank, by what its fetches cost
   bool local = false;  // between ranks of one node
   double peak = 0.0;   // of the two ranks
 };
@@ -33,7 +40,9 @@ class Relief {
         target_(target),
         was_on_(static_cast<std::size_t>(shape_.ranks) * static_cast<std::size_t>(shape_.experts)),
         partners_(static_cast<std::size_t>(shape_.ranks)),
-        other_shares_(static_cast<std::size_t>(shape_.slots_per_rank)) {
+        shares_((static_cast<std::size_t>(shape_.slots_per_rank) + kLanes - 1) / kLanes * kLanes,
+                std::numeric_limits<double>::infinity()),
+        worth_{std::vector<double>(shares_.size(), 1.0), std::vector<double>(shares_.size(), 1.0)} {
     for (std::int32_t slot = 0; slot < shape_.slots(); ++slot) {
       was_on_[index(layer_.rank_of(slot), origin[static_cast<std::size_t>(slot)])] = 1;
     }
@@ -45,15 +54,18 @@ class Relief {
       work_ = layer_.work(busy_);
       if (work_ <= target_) return;
       find_step(std::min(kPartners, partners_.size()));
-      if (best_.value <= 0) find_step(partners_.size());  // the small experts may be on ranks that are not idle
-      if (best_.value <= 0) return;
+      if (!found()) find_step(partners_.size());  // the small experts may be on ranks that are not idle
+      if (!found()) return;
       layer_.swap(best_.slot, best_.other);
     }
   }
 
  private:
+  bool found() const { return best_.slot >= 0; }
+
   void find_step(std::size_t partners) {
     best_ = {};
+    best_.value = (work_ - target_) * kLeastGain;
     find_partners(partners);
     for (std::size_t i = 0; i < used_; ++i) {
       if (partners_[i] != busy_) try_partner(partners_[i]);
@@ -73,46 +85,50 @@ class Relief {
     }
   }
 
-  // The innermost loops of all: what cannot win is left as early as possible. A step that takes `difference` from the
-  // busiest rank relieves it by no more than the difference, and by no more than what then still parts the two ranks.
+  // Exchanges with this rank. The innermost loops of all: what can win is looked for without a branch, because which
+  // exchange that is cannot be predicted.
   void try_partner(std::int32_t rank) {
-    const double gap = work_ - layer_.work(rank);
-    if (std::min(gap / 2, work_ - target_) * 2 < best_.value) return;
-    const double room = gap - work_ * kLeastGain;
-    const bool local = shape_.node(rank) == shape_.node(busy_);
-    const std::int32_t mine = busy_ * shape_.slots_per_rank;
+    gap_ = work_ - layer_.work(rank);
+    if (std::min(gap_ / 2, work_ - target_) * kNoFetch < best_.value) return;
     const std::int32_t theirs = rank * shape_.slots_per_rank;
     for (std::int32_t i = 0; i < shape_.slots_per_rank; ++i) {
-      other_shares_[static_cast<std::size_t>(i)] = layer_.share(layer_.expert_in(theirs + i));
+      const std::int32_t expert = layer_.expert_in(theirs + i);
+      const bool fetched = was_on_[index(busy_, expert)] == 0;
+      const auto place = static_cast<std::size_t>(i);
+      shares_[place] = layer_.share(expert);
+      worth_[0][place] = fetched ? kOneFetch : kNoFetch;
+      worth_[1][place] = fetched ? kTwoFetches : kOneFetch;
     }
+    const bool local = shape_.node(rank) == shape_.node(busy_);
+    const std::int32_t mine = busy_ * shape_.slots_per_rank;
     for (std::int32_t slot = mine; slot < mine + shape_.slots_per_rank; ++slot) {
       const std::int32_t expert = layer_.expert_in(slot);
       const double share = layer_.share(expert);
-      const bool fetched = was_on_[index(rank, expert)] == 0;
-      const double most = fetched ? 1 : 2;  // value of a unit of relief
-      if (greatest_relief(share, gap) * most < best_.value) continue;
+      const std::vector<double>& worth = worth_[was_on_[index(rank, expert)] == 0];
+      if (greatest_value(share, worth) < best_.value) continue;
       for (std::int32_t i = 0; i < shape_.slots_per_rank; ++i) {
-        const double difference = share - other_shares_[static_cast<std::size_t>(i)];
-        if (difference <= 0 || difference >= room) continue;
+        const auto place = static_cast<std::size_t>(i);
+        const double difference = share - shares_[place];
         const double peak = std::max(work_ - difference, layer_.work(rank) + difference);
-        const double relief = work_ - std::max(peak, target_);
-        if (relief * most < best_.value) continue;
-        const std::int32_t other = theirs + i;
-        const int fetches = int{fetched} + int{was_on_[index(busy_, layer_.expert_in(other))] == 0};
-        const Improvement step{slot, other, fetches == 0 ? 2 * relief : relief / fetches, local, peak};
+        const Improvement step{slot, theirs + i, relief(difference) * worth[place], local, peak};
         if (better(step, best_)) best_ = step;
       }
     }
   }
 
-  // Of the exchanges of this share for one of the partner's. Without a branch: which of them wins cannot be predicted.
-  double greatest_relief(double share, double gap) const {
-    double greatest = 0.0;
-    for (const double other : other_shares_) {
-      const double difference = share - other;
-      greatest = std::max(greatest, std::min(difference, gap - difference));
+  // A step that takes `difference` from the busiest rank relieves it by no more than the difference, by no more than
+  // what then still parts the two ranks, and by no more than is asked for.
+  double relief(double difference) const { return std::min(std::min(difference, gap_ - difference), work_ - target_); }
+
+  // Of the exchanges of this share for one of the partner's.
+  double greatest_value(double share, const std::vector<double>& worth) const {
+    double greatest[kLanes] = {};
+    for (std::size_t i = 0; i < shares_.size(); i += kLanes) {
+      for (std::size_t lane = 0; lane < kLanes; ++lane) {
+        greatest[lane] = std::max(greatest[lane], relief(share - shares_[i + lane]) * worth[i + lane]);
+      }
     }
-    return std::min(greatest, work_ - target_);
+    return *std::max_element(greatest, greatest + kLanes);
   }
 
   std::size_t index(std::int32_t rank, std::int32_t expert) const {
@@ -131,9 +147,12 @@ class Relief {
   std::vector<char> was_on_;  // (ranks, experts): the rank holds the expert in the placement in force
   std::vector<std::int32_t> partners_;
   std::size_t used_ = 0;
-  std::vector<double> other_shares_;  // of the partner's slots
+  // Of the partner's slots. Filled up to whole lanes with shares that nobody wants.
+  std::vector<double> shares_;
+  std::vector<double> worth_[2];  // of a unit of relief; [1]: the partner has to fetch the busiest rank's expert
   std::int32_t busy_ = 0;
   double work_ = 0.0;  // of busy_
+  double gap_ = 0.0;   // between busy_ and the partner
   Improvement best_;
 };
 
@@ -225,29 +244,34 @@ void relieve(ExpertLayer& layer, const ExpertRow& origin, double target) {
 }
 
 ExpertRow pack_anew(const ExpertShape& shape, const std::vector<double>& load) {
-  using Bin = std::pair<double, std::int32_t>;  // work, rank
-  std::vector<Bin> open;                        // ranks with free slots, the least busy first
+  struct Bin {
+    double work;
+    std::int32_t rank;
+    bool operator<(const Bin& other) const { return work != other.work ? work < other.work : rank < other.rank; }
+  };
+  std::vector<Bin> open;  // ranks with free slots, the least busy first
   open.reserve(static_cast<std::size_t>(shape.ranks));
   for (std::int32_t rank = 0; rank < shape.ranks; ++rank) open.push_back({0.0, rank});
   std::vector<std::int32_t> used(static_cast<std::size_t>(shape.ranks), 0);
   ExpertRow row(static_cast<std::size_t>(shape.slots()));
   for (const auto& [share, expert] : pieces_of(shape, load)) {
     const auto lacks = [&, expert = expert](const Bin& bin) {
-      const auto begin = row.begin() + std::ptrdiff_t{bin.second} * shape.slots_per_rank;
-      const auto end = begin + used[static_cast<std::size_t>(bin.second)];
+      const auto begin = row.begin() + std::ptrdiff_t{bin.rank} * shape.slots_per_rank;
+      const auto end = begin + used[static_cast<std::size_t>(bin.rank)];
       return std::find(begin, end, expert) == end;
     };
-    auto place = std::find_if(open.begin(), open.end() - 1, lacks);  // the last when all hold the expert already
-    const Bin bin{place->first + share, place->second};
-    std::int32_t& count = used[static_cast<std::size_t>(bin.second)];
-    row[static_cast<std::size_t>(bin.second) * static_cast<std::size_t>(shape.slots_per_rank) +
+    // The last when all hold the expert already.
+    const auto place = std::find_if(open.begin(), open.end() - 1, lacks);
+    const Bin bin{place->work + share, place->rank};
+    std::int32_t& count = used[static_cast<std::size_t>(bin.rank)];
+    row[static_cast<std::size_t>(bin.rank) * static_cast<std::size_t>(shape.slots_per_rank) +
         static_cast<std::size_t>(count)] = expert;
     if (++count == shape.slots_per_rank) {
       open.erase(place);
       continue;
     }
-    for (; place + 1 != open.end() && place[1] < bin; ++place) *place = place[1];
-    *place = bin;
+    const auto end = std::move(place + 1, std::lower_bound(place + 1, open.end(), bin), place);
+    *end = bin;
   }
   return row;
 }
@@ -260,7 +284,7 @@ void shake(ExpertLayer& layer, double target, int rounds) {
   const ExpertShape& shape = layer.shape();
   for (; rounds > 0 && layer.peak() > target; --rounds) {
     ExpertLayer tried = layer;
-    for (std::int32_t changes = 1 + below(3); changes > 0; --changes) {
+    for (std::int32_t changes = 1 + below(shape.slots() / 2); changes > 0; --changes) {
       const std::int32_t slot = below(shape.slots());
       if (tried.count(tried.expert_in(slot)) > 1) {
         tried.put(slot, below(shape.experts));

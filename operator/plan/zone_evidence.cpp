@@ -9,8 +9,10 @@ namespace {
 constexpr std::chrono::milliseconds kEarlyDoubt{1'000};
 
 // How long at least half of the agents have been silent.
-std::chrono::milliseconds silence_of_half(std::vector<std::chrono::milliseconds> silences) {
-  const std::size_t half = (silences.size() + 1) / 2;
+std::chrono::milliseconds silence_of_half(const AgentContacts& contacts) {
+  const std::size_t half = (static_cast<std::size_t>(contacts.agents) + 1) / 2;
+  std::vector<std::chrono::milliseconds> silences = contacts.silences;
+  if (half == 0 || silences.size() < half) return std::chrono::milliseconds(0);
   std::nth_element(silences.begin(), silences.begin() + static_cast<std::ptrdiff_t>(half - 1), silences.end(),
                    std::greater<>());
   return silences[half - 1];
@@ -42,7 +44,6 @@ bool LeaseMemory::renewed(const std::string& node) const {
 
 ZoneEvidences gather_evidence(const ZoneSources& sources) {
   ZoneEvidences zones;
-  std::map<std::string, std::vector<std::chrono::milliseconds>> silences;
   for (const NodeView& node : sources.nodes) {
     ZoneEvidence& zone = zones[node.zone];
     ++zone.nodes;
@@ -50,11 +51,11 @@ ZoneEvidences gather_evidence(const ZoneSources& sources) {
     if (sources.leases.renewed(node.name)) ++zone.renewed_nodes;
     zone.leases_for = sources.leases.compared_for();
   }
-  for (const AgentContact& agent : sources.agents) {
-    ZoneEvidence& zone = zones[agent.zone];
-    ++zone.agents;
-    if (agent.failing) ++zone.silent;
-    silences[agent.zone].push_back(agent.failing ? agent.silence : std::chrono::milliseconds(0));
+  for (const auto& [name, contacts] : sources.agents) {
+    ZoneEvidence& zone = zones[name];
+    zone.agents = contacts.agents;
+    zone.silent = static_cast<std::int32_t>(contacts.silences.size());
+    zone.silent_for = silence_of_half(contacts);
   }
   for (const auto& [name, answers] : sources.kubelets) {
     const auto zone = zones.find(name);
@@ -62,7 +63,6 @@ ZoneEvidences gather_evidence(const ZoneSources& sources) {
     zone->second.asked_kubelets = answers.asked;
     zone->second.answered_kubelets = answers.answered;
   }
-  for (auto& [name, list] : silences) zones[name].silent_for = silence_of_half(std::move(list));
   return zones;
 }
 

@@ -13,12 +13,12 @@
 
 namespace millrace::controller {
 
-// An agent that answered at some time.
-struct AgentContact {
-  std::string zone;
-  bool failing = false;                  // the last attempt failed
-  std::chrono::milliseconds silence{0};  // since the last answer; meaningful when failing
+// The agents of one zone that answered at some time.
+struct AgentContacts {
+  std::int32_t agents = 0;
+  std::vector<std::chrono::milliseconds> silences;  // since the last answer, of those whose last attempt failed
 };
+using ZoneContacts = std::map<std::string, AgentContacts>;  // by zone
 
 // The leases of nodes, read again and again while a zone is in doubt. Times in them are compared with each other only,
 // never with a clock: nodes' clocks may differ from ours.
@@ -53,7 +53,7 @@ struct KubeletAnswers {
 };
 
 struct ZoneSources {
-  const std::vector<AgentContact>& agents;
+  const ZoneContacts& agents;
   const std::vector<NodeView>& nodes;
   const LeaseMemory& leases;
   const std::map<std::string, KubeletAnswers>& kubelets;  // by zone

@@ -153,13 +153,16 @@ std::optional<AgentEvidence> Prober::evidence(const std::string& pod_uid) const 
   return evidence;
 }
 
-std::vector<AgentContact> Prober::contacts() const {
+ZoneContacts Prober::contacts() const {
   const std::lock_guard lock(mutex_);
-  std::vector<AgentContact> contacts;
-  contacts.reserve(by_uid_.size());
+  ZoneContacts contacts;
   for (const auto& [name, entry] : entries_) {
+    AgentContacts* zone = nullptr;
     for (const Known& known : entry.known) {
-      if (known.answered_at) contacts.push_back({entry.group.zone, !known.error.empty(), known.silence()});
+      if (!known.answered_at) continue;
+      if (zone == nullptr) zone = &contacts[entry.group.zone];
+      ++zone->agents;
+      if (!known.error.empty()) zone->silences.push_back(known.silence());
     }
   }
   return contacts;

@@ -91,8 +91,8 @@ class Prober final : public AgentProbe {
   void watch(const kube::ObjectKey& deployment, std::vector<ProbeGroup> groups) override;
   std::optional<AgentEvidence> evidence(const std::string& pod_uid) const override;
 
-  // Every agent that answered at some time.
-  std::vector<AgentContact> contacts() const;
+  // Of all agents that answered at some time.
+  ZoneContacts contacts() const;
 
   // Those with a group in one of the zones.
   std::set<kube::ObjectKey> deployments_in(const std::set<std::string>& zones) const;

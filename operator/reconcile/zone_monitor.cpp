@@ -63,11 +63,13 @@ ZoneHealths ZoneMonitor::health() const {
 }
 
 // Of a time in which the API server did not answer us either, silence says nothing.
-std::vector<AgentContact> ZoneMonitor::agents(TimePoint now) const {
-  std::vector<AgentContact> contacts = sources_.agents();
+ZoneContacts ZoneMonitor::agents(TimePoint now) const {
+  ZoneContacts contacts = sources_.agents();
   if (!alone_until_) return contacts;
   const auto listened = std::chrono::duration_cast<milliseconds>(now - *alone_until_);
-  for (AgentContact& contact : contacts) contact.silence = std::min(contact.silence, listened);
+  for (auto& [zone, agents] : contacts) {
+    for (milliseconds& silence : agents.silences) silence = std::min(silence, listened);
+  }
   return contacts;
 }
 

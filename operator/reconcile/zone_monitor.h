@@ -20,7 +20,7 @@ namespace millrace::controller {
 class ZoneMonitor {
  public:
   struct Sources {
-    std::function<std::vector<AgentContact>()> agents;
+    std::function<ZoneContacts()> agents;
     std::function<std::vector<NodeView>()> nodes;
     // Asked for while a zone is in doubt, with those that take no traffic.
     std::function<std::map<std::string, KubeletAnswers>(const std::set<std::string>& zones)> kubelets;
@@ -40,7 +40,7 @@ class ZoneMonitor {
   ZoneHealths health() const;
 
  private:
-  std::vector<AgentContact> agents(TimePoint now) const;
+  ZoneContacts agents(TimePoint now) const;
   std::map<std::string, KubeletAnswers> kubelets(const ZoneHealths& health) const;
   void read_leases(std::stop_token stop);
   void tell(const ZoneHealths& before, const ZoneHealths& after) const;

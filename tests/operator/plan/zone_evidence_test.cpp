@@ -15,16 +15,15 @@ NodeView heard_node(const std::string& name, const std::string& zone, bool heard
   return view;
 }
 
-ZoneEvidences gather(const std::vector<AgentContact>& agents, const std::vector<NodeView>& nodes = {},
+ZoneEvidences gather(const ZoneContacts& agents, const std::vector<NodeView>& nodes = {},
                      const LeaseMemory& leases = {}, const std::map<std::string, KubeletAnswers>& kubelets = {}) {
   return gather_evidence({agents, nodes, leases, kubelets});
 }
 
 TEST(ZoneEvidence, CountsAgentsNodesAndKubeletsByZone) {
-  const ZoneEvidences zones =
-      gather({{"a", false, milliseconds(900)}, {"a", true, milliseconds(4'000)}, {"b", false, milliseconds(10)}},
-             {heard_node("n1", "a"), heard_node("n2", "a", false), heard_node("n3", "c")}, {},
-             {{"a", {3, 2}}, {"gone", {1, 1}}});
+  const ZoneEvidences zones = gather({{"a", {2, {milliseconds(4'000)}}}, {"b", {1, {}}}},
+                                     {heard_node("n1", "a"), heard_node("n2", "a", false), heard_node("n3", "c")}, {},
+                                     {{"a", {3, 2}}, {"gone", {1, 1}}});
   ASSERT_EQ(zones.size(), 3U);
   EXPECT_EQ(zones.at("a").agents, 2);
   EXPECT_EQ(zones.at("a").silent, 1);
@@ -37,20 +36,15 @@ TEST(ZoneEvidence, CountsAgentsNodesAndKubeletsByZone) {
 }
 
 TEST(ZoneEvidence, SilenceIsThatOfHalfTheAgents) {
-  const auto silence = [](std::vector<milliseconds> times) {
-    std::vector<AgentContact> agents;
-    for (const milliseconds time : times) agents.push_back({"a", time.count() > 0, time});
-    return gather(agents).at("a").silent_for;
+  const auto silence = [](std::int32_t agents, std::vector<milliseconds> times) {
+    return gather({{"a", {agents, std::move(times)}}}).at("a").silent_for;
   };
-  EXPECT_EQ(silence({milliseconds(7)}), milliseconds(7));
-  EXPECT_EQ(silence({milliseconds(7), milliseconds(0)}), milliseconds(7));
-  EXPECT_EQ(silence({milliseconds(7), milliseconds(0), milliseconds(0)}), milliseconds(0));
-  EXPECT_EQ(silence({milliseconds(7), milliseconds(9), milliseconds(0)}), milliseconds(7));
-  EXPECT_EQ(silence({milliseconds(1), milliseconds(9), milliseconds(0), milliseconds(5)}), milliseconds(5));
-}
-
-TEST(ZoneEvidence, TheTimeSinceAnAnswerIsNoSilenceWhileNothingFailed) {
-  EXPECT_EQ(gather({{"a", false, milliseconds(900)}}).at("a").silent_for, milliseconds(0));
+  EXPECT_EQ(silence(1, {}), milliseconds(0));
+  EXPECT_EQ(silence(1, {milliseconds(7)}), milliseconds(7));
+  EXPECT_EQ(silence(2, {milliseconds(7)}), milliseconds(7));
+  EXPECT_EQ(silence(3, {milliseconds(7)}), milliseconds(0));
+  EXPECT_EQ(silence(3, {milliseconds(7), milliseconds(9)}), milliseconds(7));
+  EXPECT_EQ(silence(4, {milliseconds(1), milliseconds(9), milliseconds(5)}), milliseconds(5));
 }
 
 TEST(LeaseMemory, OnlyAChangeIsARenewalAndNotForLong) {

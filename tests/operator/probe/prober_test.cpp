@@ -1,5 +1,6 @@
 #include "operator/probe/prober.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <condition_variable>
@@ -10,7 +11,10 @@ namespace millrace::controller {
 namespace {
 
 using common::AgentPhase;
+using ::testing::Each;
 using testing::FakeAgents;
+using ::testing::IsEmpty;
+using ::testing::Le;
 
 const kube::ObjectKey kDeployment{"default", "m"};
 
@@ -142,13 +146,12 @@ TEST_F(ProberTest, CountsTheSilenceOfAgentsThatUsedToAnswer) {
   ProbeGroup watched = group(2);
   watched.zone = "z";
   prober.watch(kDeployment, {watched});
-  ASSERT_TRUE(eventually([&] { return prober.contacts().size() == 1; })) << "the second agent never answered";
-  EXPECT_EQ(prober.contacts()[0].zone, "z");
-  EXPECT_FALSE(prober.contacts()[0].failing);
+  ASSERT_TRUE(eventually([&] { return prober.contacts()["z"].agents == 1; })) << "the second agent never answered";
+  EXPECT_THAT(prober.contacts()["z"].silences, IsEmpty());
   agents_.stop("ip-0");
   EXPECT_TRUE(eventually([&] {
-    const AgentContact contact = prober.contacts().at(0);
-    return contact.failing && contact.silence >= std::chrono::milliseconds(20);
+    const std::vector<std::chrono::milliseconds> silences = prober.contacts()["z"].silences;
+    return silences.size() == 1 && silences[0] >= std::chrono::milliseconds(20);
   }));
 }
 
@@ -157,12 +160,13 @@ TEST_F(ProberTest, AsksAnAgentThatFellSilentAgainAtOnce) {
   Prober prober(agents_, options_);
   agents_.start("ip-0");
   prober.watch(kDeployment, {group(1)});
-  ASSERT_TRUE(eventually([&] { return prober.contacts().size() == 1; }));
+  const auto silent = [&] { return prober.contacts()[""].silences.size(); };
+  ASSERT_TRUE(eventually([&] { return prober.contacts()[""].agents == 1; }));
   agents_.stop("ip-0");
   prober.watch(kDeployment, {group(1, true)});  // a change makes it ask now
-  ASSERT_TRUE(eventually([&] { return prober.contacts().at(0).failing; }));
+  ASSERT_TRUE(eventually([&] { return silent() == 1; }));
   agents_.start("ip-0");
-  EXPECT_TRUE(eventually([&] { return !prober.contacts().at(0).failing; })) << "without waiting for the next hour";
+  EXPECT_TRUE(eventually([&] { return silent() == 0; })) << "without waiting for the next hour";
 }
 
 TEST_F(ProberTest, ForgetsWhatIsNoLongerWatched) {
@@ -272,9 +276,7 @@ TEST_F(QuietGroup, TheSilenceOfALostAgentCountsFromWhenItsKernelWasHeard) {
   ASSERT_TRUE(eventually([&] { return !prober.evidence("uid-1")->error.empty(); }));
   const auto evidence = *prober.evidence("uid-1");
   EXPECT_LE(evidence.age, evidence.since_answer);
-  for (const AgentContact& contact : prober.contacts()) {
-    EXPECT_TRUE(!contact.failing || contact.silence <= std::chrono::minutes(30));
-  }
+  EXPECT_THAT(prober.contacts()[""].silences, Each(Le(std::chrono::minutes(30))));
 }
 
 }  // namespace

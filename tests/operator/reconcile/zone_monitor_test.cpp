@@ -17,13 +17,10 @@ class ZoneMonitorTest : public ::testing::Test {
  protected:
   ZoneMonitorTest() { common::configure_log(common::LogFormat::kText, common::LogLevel::kError); }
 
-  std::vector<AgentContact> agents() const {
-    std::vector<AgentContact> list;
-    for (const char* zone : {"a", "b", "c"}) {
-      const bool cut = cut_since_ && zone == std::string("a");
-      list.push_back({zone, cut, cut ? std::chrono::duration_cast<milliseconds>(now_ - *cut_since_) : milliseconds(0)});
-    }
-    return list;
+  ZoneContacts agents() const {
+    ZoneContacts contacts{{"a", {1, {}}}, {"b", {1, {}}}, {"c", {1, {}}}};
+    if (cut_since_) contacts["a"].silences = {std::chrono::duration_cast<milliseconds>(now_ - *cut_since_)};
+    return contacts;
   }
 
   std::vector<NodeView> nodes() const {
