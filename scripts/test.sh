@@ -55,8 +55,11 @@ fi
 phase "test"
 # Two at a time, whatever the machine: tests of time-outs and of speed would suffer from more.
 ctest=(ctest --preset cpu --parallel 2)
-if [ "$fast" -eq 1 ]; then
-  "${ctest[@]}" --label-exclude cluster
-else
-  "${ctest[@]}"
+if [ "$fast" -eq 1 ]; then ctest+=(--label-exclude cluster); fi
+status=0
+"${ctest[@]}" || status=$?
+if [ "$status" -ne 0 ]; then
+  phase "what the tests that failed said"
+  grep -hE -A 3 '^FAILED|: Failure$' build/cpu/Testing/Temporary/LastTest.log || true
 fi
+exit "$status"

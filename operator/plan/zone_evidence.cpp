@@ -8,6 +8,10 @@ namespace {
 // Well before silence counts, so that there is something to compare with when it does.
 constexpr std::chrono::milliseconds kEarlyDoubt{1'000};
 
+// From when on in a silence it is certain that what leases show happened in it: agents are last heard up to a second
+// before a zone is cut off, and a renewal is read up to a second and a half after it was made.
+constexpr std::chrono::milliseconds kCertain{2'500};
+
 // How long at least half of the agents have been silent.
 std::chrono::milliseconds silence_of_half(const AgentContacts& contacts) {
   const std::size_t half = (static_cast<std::size_t>(contacts.agents) + 1) / 2;
@@ -33,8 +37,9 @@ void LeaseMemory::forget() {
   *this = {};
 }
 
-std::chrono::milliseconds LeaseMemory::compared_for() const {
-  return first_ ? std::chrono::duration_cast<std::chrono::milliseconds>(last_ - *first_) : std::chrono::milliseconds(0);
+std::chrono::milliseconds LeaseMemory::compared_for(TimePoint since) const {
+  if (!first_) return std::chrono::milliseconds(0);
+  return std::chrono::duration_cast<std::chrono::milliseconds>(last_ - std::min(last_, std::max(since, *first_)));
 }
 
 bool LeaseMemory::renewed(const std::string& node) const {
@@ -42,20 +47,29 @@ bool LeaseMemory::renewed(const std::string& node) const {
   return known != nodes_.end() && known->second.changed_at && last_ - *known->second.changed_at < kRenewalLimit;
 }
 
+bool LeaseMemory::renewed_after(const std::string& node, TimePoint since) const {
+  const auto known = nodes_.find(node);
+  return known != nodes_.end() && known->second.changed_at && *known->second.changed_at > since;
+}
+
 ZoneEvidences gather_evidence(const ZoneSources& sources) {
   ZoneEvidences zones;
+  for (const auto& [name, contacts] : sources.agents) {
+    ZoneEvidence& zone = zones[name];
+    zone.agents = contacts.agents;
+    zone.silent = static_cast<std::int32_t>(contacts.silences.size());
+    zone.silent_for = silence_of_half(contacts);
+  }
   for (const NodeView& node : sources.nodes) {
     ZoneEvidence& zone = zones[node.zone];
     ++zone.nodes;
     if (!node.heard_of) ++zone.unreachable_nodes;
     if (sources.leases.renewed(node.name)) ++zone.renewed_nodes;
     zone.leases_for = sources.leases.compared_for();
-  }
-  for (const auto& [name, contacts] : sources.agents) {
-    ZoneEvidence& zone = zones[name];
-    zone.agents = contacts.agents;
-    zone.silent = static_cast<std::int32_t>(contacts.silences.size());
-    zone.silent_for = silence_of_half(contacts);
+    if (zone.silent_for.count() == 0) continue;
+    const TimePoint since = sources.now - zone.silent_for + kCertain;
+    if (sources.leases.renewed_after(node.name, since)) ++zone.renewed_in_silence;
+    zone.leases_in_silence_for = sources.leases.compared_for(since);
   }
   for (const auto& [name, answers] : sources.kubelets) {
     const auto zone = zones.find(name);

@@ -28,9 +28,11 @@ class LeaseMemory {
   void read(const std::map<std::string, std::string>& renew_times, TimePoint asked, TimePoint answered);
   void forget();
 
-  std::chrono::milliseconds compared_for() const;  // between the first answer and the last question, at least
+  // Between the first answer after `since` and the last question, at least.
+  std::chrono::milliseconds compared_for(TimePoint since = {}) const;
   // The lease was seen to change less than kRenewalLimit before the last read.
   bool renewed(const std::string& node) const;
+  bool renewed_after(const std::string& node, TimePoint since) const;
 
   // Nodes renew every 10 s.
   static constexpr std::chrono::seconds kRenewalLimit{12};
@@ -53,6 +55,7 @@ struct KubeletAnswers {
 };
 
 struct ZoneSources {
+  TimePoint now;
   const ZoneContacts& agents;
   const std::vector<NodeView>& nodes;
   const LeaseMemory& leases;

@@ -47,11 +47,15 @@ bool nodes_are_misjudged(const ZoneEvidences& seen) {
   });
 }
 
-// None of them has renewed its lease, and that means something.
-bool nodes_are_silent(const ZoneEvidence& zone, const ZoneThresholds& thresholds) {
-  if (zone.leases_for >= thresholds.leases_decide_after) return true;
+// How many have not renewed their leases, where most have not and that means something; else 0.
+std::int32_t silent_nodes(const ZoneEvidence& zone, const ZoneThresholds& thresholds) {
   const bool kubelets = zone.asked_kubelets > 0 && !majority(zone.answered_kubelets, zone.asked_kubelets);
-  return kubelets && zone.leases_for >= thresholds.leases_speak_after;
+  if (kubelets && zone.leases_in_silence_for >= thresholds.leases_speak_after &&
+      !majority(zone.renewed_in_silence, zone.nodes)) {
+    return zone.nodes - zone.renewed_in_silence;
+  }
+  const bool decide = zone.leases_for >= thresholds.leases_decide_after && !majority(zone.renewed_nodes, zone.nodes);
+  return decide ? zone.nodes - zone.renewed_nodes : 0;
 }
 
 Finding examine(const ZoneEvidence& zone, bool witness, bool misjudged, bool api_reachable,
@@ -71,10 +75,9 @@ Finding examine(const ZoneEvidence& zone, bool witness, bool misjudged, bool api
   }
   if (nodes_lost) return {Verdict::kDead, agents + ", and " + nodes};
   if (!witness) return {Verdict::kUnknown, agents + ", and none of any other zone does"};
-  if (zone.silent_for >= thresholds.fail_after && api_reachable && !alive && nodes_are_silent(zone, thresholds)) {
-    return {Verdict::kDead,
-            agents + ", and " +
-                share(zone.nodes - zone.renewed_nodes, zone.nodes, "nodes have not renewed their leases since")};
+  const std::int32_t dead = api_reachable ? silent_nodes(zone, thresholds) : 0;
+  if (zone.silent_for >= thresholds.fail_after && dead > 0) {
+    return {Verdict::kDead, agents + ", and " + share(dead, zone.nodes, "nodes have not renewed their leases since")};
   }
   return {Verdict::kSuspicious, agents};
 }

@@ -42,6 +42,9 @@ struct ZoneEvidence {
   // Leases are read only while a zone is in doubt.
   std::int32_t renewed_nodes = 0;           // not long ago, as seen since then
   std::chrono::milliseconds leases_for{0};  // how long they have been compared
+  // The same for what is certain to have happened while at least half of all agents were silent.
+  std::int32_t renewed_in_silence = 0;
+  std::chrono::milliseconds leases_in_silence_for{0};
   // Pods whose gates were closed because of the doubt.
   std::int32_t asked_kubelets = 0;
   std::int32_t answered_kubelets = 0;  // of them, those whose kubelet has said so to the API server
@@ -60,8 +63,8 @@ struct ZoneHealth {
 struct ZoneThresholds {
   std::chrono::milliseconds suspect_after = kSilenceLimit;
   std::chrono::milliseconds fail_after{7'000};  // of silence
-  // Of comparing leases: before they speak beside kubelets that were asked, and before they decide alone, which is
-  // longer than the 10 s between two renewals of a node.
+  // Of comparing leases: in the silence, before they speak beside kubelets that were asked; and before they decide
+  // alone, which is longer than the 10 s between two renewals of a node.
   std::chrono::milliseconds leases_speak_after{3'000};
   std::chrono::milliseconds leases_decide_after{11'000};
   std::chrono::milliseconds trust_after{5'000};     // of calm: Suspect becomes Healthy

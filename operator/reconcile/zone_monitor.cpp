@@ -26,7 +26,8 @@ ZoneMonitor::ZoneMonitor(kube::Client& client, Sources sources, ZoneThresholds t
 std::set<std::string> ZoneMonitor::look(std::stop_token stop) {
   const ZoneHealths before = health();
   const auto gather = [&] {
-    return gather_evidence({agents(sources_.now()), sources_.nodes(), leases_, kubelets(before)});
+    const TimePoint now = sources_.now();
+    return gather_evidence({now, agents(now), sources_.nodes(), leases_, kubelets(before)});
   };
   ZoneEvidences evidence = gather();
   const bool was_in_doubt = in_doubt_;

@@ -13,13 +13,23 @@ images=(--set operator.image.repository=localhost/millrace/operator --set agent.
 dir=$(mktemp -d "${TMPDIR:-/tmp}/millrace-nodes.XXXX")
 bed() { "$here/nodes.sh" "$1" "$dir" "${@:2}"; }
 
+# Of every container, read where its node keeps them: one that is cut off tells nobody.
+keep_logs() {
+  local node
+  for node in a b c; do
+    if [[ -d $dir/$node/var/log/pods ]]; then cp -r "$dir/$node/var/log/pods" "$dir/pods-$node"; fi
+  done
+  echo "what the operators said last:"
+  find "$dir" -path '*/pods-?/*millrace-operator*.log' -exec tail -n 20 {} +
+}
+
 finish() {
   local status=$?
   rm -f "$dir/load" # clients in the background go on as long as it is there
   if ((status != 0)); then
     bed kubectl get pods,modeldeployments -A -o wide || true
     bed kubectl get events -A --sort-by=.lastTimestamp 2>/dev/null | tail -n 30 || true
-    bed kubectl logs -n $system -l app.kubernetes.io/name=millrace --prefix --tail=-1 >"$dir/operators.log" 2>&1 || true
+    keep_logs
     echo "FAILED with $status; logs are in $dir"
   fi
   bed stop

@@ -16,8 +16,9 @@ NodeView heard_node(const std::string& name, const std::string& zone, bool heard
 }
 
 ZoneEvidences gather(const ZoneContacts& agents, const std::vector<NodeView>& nodes = {},
-                     const LeaseMemory& leases = {}, const std::map<std::string, KubeletAnswers>& kubelets = {}) {
-  return gather_evidence({agents, nodes, leases, kubelets});
+                     const LeaseMemory& leases = {}, const std::map<std::string, KubeletAnswers>& kubelets = {},
+                     TimePoint now = {}) {
+  return gather_evidence({now, agents, nodes, leases, kubelets});
 }
 
 TEST(ZoneEvidence, CountsAgentsNodesAndKubeletsByZone) {
@@ -69,6 +70,23 @@ TEST(LeaseMemory, OnlyAChangeIsARenewalAndNotForLong) {
   EXPECT_FALSE(leases.renewed("n2")) << "it has missed the next one";
   leases.forget();
   EXPECT_EQ(leases.compared_for(), milliseconds(0));
+}
+
+TEST(ZoneEvidence, OnlyWhatIsCertainToBeOfTheSilenceCountsInIt) {
+  const TimePoint begin{std::chrono::seconds(1'000)};
+  LeaseMemory leases;
+  leases.read({{"n1", "0"}, {"n2", "0"}}, begin, begin);
+  const TimePoint silent_since = begin + milliseconds(20'000);
+  leases.read({{"n1", "20"}, {"n2", "0"}}, silent_since + milliseconds(2'000), silent_since + milliseconds(2'000));
+  leases.read({{"n1", "20"}, {"n2", "21"}}, silent_since + milliseconds(3'000), silent_since + milliseconds(3'000));
+  const ZoneEvidences zones = gather({{"a", {1, {milliseconds(3'500)}}}, {"b", {1, {}}}},
+                                     {heard_node("n1", "a"), heard_node("n2", "a"), heard_node("n3", "b")}, leases, {},
+                                     silent_since + milliseconds(3'500));
+  EXPECT_EQ(zones.at("a").renewed_nodes, 2);
+  EXPECT_EQ(zones.at("a").leases_for, milliseconds(23'000));
+  EXPECT_EQ(zones.at("a").renewed_in_silence, 1) << "n1 may have done so before its zone was cut off";
+  EXPECT_EQ(zones.at("a").leases_in_silence_for, milliseconds(500));
+  EXPECT_EQ(zones.at("b").leases_in_silence_for, milliseconds(0)) << "its agents answer";
 }
 
 // What an answer says may be as young as the answer.

@@ -19,7 +19,13 @@ ZoneEvidence well() {
 
 // And its kubelets do not answer that gates are closed.
 ZoneEvidence silent(milliseconds time) {
-  return {.agents = 4, .silent = 4, .silent_for = time, .nodes = 2, .leases_for = seconds(4), .asked_kubelets = 4};
+  return {.agents = 4,
+          .silent = 4,
+          .silent_for = time,
+          .nodes = 2,
+          .leases_for = seconds(4),
+          .leases_in_silence_for = seconds(4),
+          .asked_kubelets = 4};
 }
 
 // Three zones, of which tests disturb "a".
@@ -87,14 +93,34 @@ TEST(ZoneHealth, ANodeThatRenewsItsLeaseIsAlive) {
   Zones zones;
   zones.see(well());
   ZoneEvidence evidence = silent(seconds(100));
-  evidence.renewed_nodes = 2;
+  evidence.renewed_nodes = evidence.renewed_in_silence = 2;
   EXPECT_EQ(zones.see_for(seconds(100), evidence), ZoneState::kSuspect) << "only our way to its agents is broken";
+}
+
+TEST(ZoneHealth, ARenewalFromBeforeTheSilenceDoesNotHoldBackAFailure) {
+  Zones zones;
+  zones.see(well());
+  ZoneEvidence evidence = silent(seconds(7));
+  evidence.renewed_nodes = 2;
+  evidence.leases_for = seconds(60);  // of another zone's trouble
+  EXPECT_EQ(zones.see(evidence), ZoneState::kFailed);
+}
+
+TEST(ZoneHealth, ARenewalFromBeforeTheSilenceCountsWhereKubeletsDoNotSpeakAgainstIt) {
+  Zones zones;
+  ZoneEvidence evidence = silent(seconds(7));
+  evidence.renewed_nodes = 2;
+  evidence.leases_for = seconds(60);
+  evidence.answered_kubelets = 4;
+  EXPECT_EQ(zones.see_for(seconds(10), evidence), ZoneState::kSuspect);
+  evidence.asked_kubelets = evidence.answered_kubelets = 0;
+  EXPECT_EQ(zones.see_for(seconds(10), evidence), ZoneState::kSuspect);
 }
 
 TEST(ZoneHealth, NothingFailsBeforeLeasesWereCompared) {
   Zones zones;
   ZoneEvidence evidence = silent(seconds(100));
-  evidence.leases_for = seconds(2);
+  evidence.leases_for = evidence.leases_in_silence_for = seconds(2);
   EXPECT_EQ(zones.see_for(seconds(100), evidence), ZoneState::kSuspect);
 }
 

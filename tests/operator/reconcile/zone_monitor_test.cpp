@@ -19,7 +19,9 @@ class ZoneMonitorTest : public ::testing::Test {
 
   ZoneContacts agents() const {
     ZoneContacts contacts{{"a", {1, {}}}, {"b", {1, {}}}, {"c", {1, {}}}};
-    if (cut_since_) contacts["a"].silences = {std::chrono::duration_cast<milliseconds>(now_ - *cut_since_)};
+    const auto silence = [&](TimePoint since) { return std::chrono::duration_cast<milliseconds>(now_ - since); };
+    if (cut_since_) contacts["a"].silences = {silence(*cut_since_)};
+    if (c_cut_since_) contacts["c"].silences = {silence(*c_cut_since_)};
     return contacts;
   }
 
@@ -43,28 +45,44 @@ class ZoneMonitorTest : public ::testing::Test {
   // A pod in each zone that takes no traffic has had its gate closed.
   std::map<std::string, KubeletAnswers> kubelets(const std::set<std::string>& zones) const {
     std::map<std::string, KubeletAnswers> answers;
-    for (const std::string& zone : zones) answers[zone] = {1, zone != "a" || a_lives_ ? 1 : 0};
+    const auto lives = [&](const std::string& zone) { return zone == "a" ? a_lives_ : zone == "b" || !c_cut_since_; };
+    for (const std::string& zone : zones) answers[zone] = {1, lives(zone) ? 1 : 0};
     return answers;
   }
 
   // Half seconds pass, with a look in each; nodes renew every ten seconds, each in its turn, but for those that may
   // not.
   void pass(seconds time, bool a_lives) {
+    for (int i = 0; i < 2 * time.count(); ++i) tick(a_lives);
+  }
+
+  void tick(bool a_lives) {
     a_lives_ = a_lives;
-    for (int i = 0; i < 2 * time.count(); ++i) {
-      ++ticks_;
-      if (ticks_ % 20 == 0 && a_lives) renew("n-a", std::to_string(ticks_));
-      if (ticks_ % 20 == 7) renew("n-b", std::to_string(ticks_));
-      if (ticks_ % 20 == 14) renew("n-c", std::to_string(ticks_));
-      monitor_.look();
-      now_ += milliseconds(500);
-    }
+    ++ticks_;
+    if (ticks_ % 20 == 0 && a_lives) renew("n-a", std::to_string(ticks_));
+    if (ticks_ % 20 == 7) renew("n-b", std::to_string(ticks_));
+    if (ticks_ % 20 == 14 && !c_cut_since_) renew("n-c", std::to_string(ticks_));
+    monitor_.look();
+    now_ += milliseconds(500);
+  }
+
+  void let_c_fail_and_recover() {
+    pass(seconds(90), true);
+    ASSERT_EQ(state("a"), ZoneState::kHealthy);
+    ASSERT_EQ(state("c"), ZoneState::kHealthy);
+    c_cut_since_ = now_;
+    pass(seconds(10), true);
+    ASSERT_EQ(state("c"), ZoneState::kFailed);
+    c_cut_since_.reset();
+    pass(seconds(20), true);
+    ASSERT_EQ(state("c"), ZoneState::kRecovering);
   }
 
   ZoneState state(const std::string& zone) const { return monitor_.health().at(zone).state; }
 
   TimePoint now_{seconds(1'000'000)};
-  std::optional<TimePoint> cut_since_;
+  std::optional<TimePoint> cut_since_;    // zone a
+  std::optional<TimePoint> c_cut_since_;  // zone c
   int ticks_ = 0;
   bool a_lives_ = true;
   local::MemoryCluster cluster_{[this] { return now_; }};
@@ -94,6 +112,32 @@ TEST_F(ZoneMonitorTest, AZoneThatIsCutOffFailsWithinEightSeconds) {
   EXPECT_EQ(state("a"), ZoneState::kFailed);
   EXPECT_EQ(state("b"), ZoneState::kHealthy);
   EXPECT_EQ(state("c"), ZoneState::kHealthy);
+}
+
+// Leases have been read for long then, and one may have been renewed just before.
+TEST_F(ZoneMonitorTest, ASecondZoneFailsAsFastWhileTheFirstRecovers) {
+  for (int start = 0; start < 20; ++start) {
+    let_c_fail_and_recover();
+    for (int i = 0; i < start; ++i) tick(true);
+    cut_since_ = now_;
+    pass(seconds(8), false);
+    ASSERT_EQ(state("a"), ZoneState::kFailed) << "start " << start;
+    cut_since_.reset();
+  }
+}
+
+TEST_F(ZoneMonitorTest, AZoneThatOnlyWeCannotReachKeepsItsGroupsWhileAnotherRecovers) {
+  for (int start = 0; start < 20; ++start) {
+    let_c_fail_and_recover();
+    for (int i = 0; i < start; ++i) tick(true);
+    cut_since_ = now_;
+    pass(seconds(4), true);
+    for (int i = 0; i < 30; ++i) {
+      pass(seconds(1), true);
+      ASSERT_EQ(state("a"), ZoneState::kSuspect) << i << " s, start " << start;
+    }
+    cut_since_.reset();
+  }
 }
 
 // Whenever the silence begins: a lease may have been renewed just before.
