@@ -19,6 +19,7 @@ using TimePoint = std::chrono::system_clock::time_point;
 struct PodView {
   std::string name;
   std::string uid;
+  std::string version;  // of the object that this is a view of
   std::string node;
   std::string ip;  // empty until it has one
   std::int32_t index = 0;

@@ -213,6 +213,15 @@ class Builder {
 
 }  // namespace
 
+const PodView* Observed::find_pod(const std::string& name) const {
+  for (const GroupView& group : groups) {
+    const auto pod = std::find_if(group.pods.begin(), group.pods.end(),
+                                  [&](const PodView& candidate) { return candidate.name == name; });
+    if (pod != group.pods.end()) return &*pod;
+  }
+  return nullptr;
+}
+
 std::string group_name(const std::string& deployment, const std::string& revision, std::int32_t index) {
   return deployment + "-" + revision + "-" + std::to_string(index);
 }

@@ -22,6 +22,8 @@ struct Observed {
   std::vector<NodeView> nodes;
   ZoneHealths zones;  // those not named are healthy
   Remembered memory{};
+
+  const PodView* find_pod(const std::string& name) const;  // null: there is none
 };
 
 struct CreatePod {
@@ -52,6 +54,8 @@ struct SetGate {
   // A closed gate takes a pod out of traffic because its kubelet then says that it is not Ready. One that may be cut
   // off cannot, so that is said for it.
   bool for_kubelet = false;
+
+  bool operator==(const SetGate&) const = default;
 };
 
 struct Plan {

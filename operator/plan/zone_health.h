@@ -4,7 +4,7 @@
 // Agents that stop answering move traffic, which is cheap and reversible; capacity moves only when several kinds of
 // evidence agree. Three rules keep the operator from blaming a zone for its own troubles:
 // - silence counts only while agents of another zone answer (else our own network may be what is broken);
-// - a node that renewed its lease not long ago is alive, whoever cannot reach it. Until every node must have done so,
+// - a node that renewed its lease in the silence is alive, whoever cannot reach it. Until every node must have done so,
 //   its kubelet is asked another way: gates are closed, which it answers within a second (routing.h);
 // - what the API server last said about nodes is void while it cannot be reached.
 #pragma once

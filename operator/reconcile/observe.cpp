@@ -79,6 +79,7 @@ PodView pod_view(const kube::Object& pod, const EvidenceSource& evidence) {
   PodView view;
   view.name = pod.name();
   view.uid = pod.uid();
+  view.version = pod.resource_version();
   view.node = pod.string_at("/spec/nodeName");
   view.ip = pod.string_at("/status/podIP");
   view.index = number_after(pod.label(kPodIndexLabel).value_or(""), 0);

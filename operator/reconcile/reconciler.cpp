@@ -7,7 +7,6 @@
 #include "operator/api/labels.h"
 #include "operator/kube/timestamp.h"
 #include "operator/plan/revision.h"
-#include "operator/plan/routing.h"
 #include "operator/reconcile/api_key.h"
 #include "operator/reconcile/compare.h"
 #include "operator/reconcile/observe.h"
@@ -25,18 +24,6 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kLookAgainSoon{200};
 constexpr milliseconds kLookForSecret{3'000};  // Secrets are not watched
-// Each of these always applies the same fields, so that none takes away what another one said.
-constexpr const char* kRoutingManager = "millrace-operator/routing";
-constexpr const char* kForKubeletManager = "millrace-operator/routing-for-kubelet";
-
-const PodView* find_pod(const Observed& observed, const std::string& name) {
-  for (const GroupView& group : observed.groups) {
-    for (const PodView& pod : group.pods) {
-      if (pod.name == name) return &pod;
-    }
-  }
-  return nullptr;
-}
 
 bool all_routable(const Observed& observed, const Spec& spec) {
   const auto& groups = observed.groups;
@@ -75,6 +62,7 @@ Reconciler::Reconciler(kube::Client& client, const ClusterReader& cache, AgentPr
       rollouts_(client, options_.now, options_.examiner),
       tokens_(client, events, options_.now),
       trust_(client),
+      gates_(client, options_.now),
       status_(client, events, options_.now) {}
 
 Result Reconciler::reconcile(const kube::ObjectKey& key) {
@@ -162,6 +150,7 @@ void Reconciler::watch_load(const kube::ObjectKey& key, const std::optional<Auto
 void Reconciler::forget(const kube::ObjectKey& key) {
   probe_.watch(key, {});
   rollouts_.forget(key);
+  gates_.forget(key);
   status_.forget(key);
   if (options_.autoscaler != nullptr) options_.autoscaler->forget(key);
   if (options_.experts != nullptr) options_.experts->watch(key, {});
@@ -268,15 +257,13 @@ void Reconciler::act(const kube::Object& object, const Parent& parent, Outcome& 
     if (!unless_stale(step)) outcome.stale = true;
   };
   const Plan& plan = outcome.plan;
-  std::vector<kube::ApplyRequest> gates;
+  std::vector<SetGate> gates;
   for (const RetirePod& pod : plan.retire) {
     attempt([&] { retire(parent, pod); });
-    if (!find_pod(outcome.observed, pod.name)->gate.value_or(false)) continue;
-    gates.push_back(gate_request(parent, {pod.name, false, "Retiring"}, outcome.observed));
+    if (outcome.observed.find_pod(pod.name)->gate.value_or(false)) gates.push_back({pod.name, false, "Retiring"});
   }
-  for (const SetGate& gate : plan.gates) gates.push_back(gate_request(parent, gate, outcome.observed));
-  // All at about the same time: what becomes of a Service soon after a change reaches kube-proxy a second later.
-  for (const std::exception_ptr& error : client_.apply_each(kube::kPod, gates)) {
+  gates.insert(gates.end(), plan.gates.begin(), plan.gates.end());
+  for (const std::exception_ptr& error : gates_.write(parent.key, gates, outcome.observed)) {
     attempt([&] {
       if (error) std::rethrow_exception(error);
     });
@@ -295,28 +282,6 @@ void Reconciler::act(const kube::Object& object, const Parent& parent, Outcome& 
 void Reconciler::retire(const Parent& parent, const RetirePod& pod) {
   client_.patch(kube::kPod, {parent.key.ns, pod.name},
                 {{"metadata", {{"annotations", {{kRetiringAnnotation, kube::format_time(options_.now())}}}}}});
-}
-
-kube::ApplyRequest Reconciler::gate_request(const Parent& parent, const SetGate& gate, const Observed& observed) const {
-  kube::Object pod(kube::kPod, {parent.key.ns, gate.name});
-  pod.json()["metadata"]["uid"] = find_pod(observed, gate.name)->uid;  // not a later pod of the same name
-  const std::string now = kube::format_time(options_.now());
-  Json conditions = Json::array({{{"type", kRoutableGate},
-                                  {"status", gate.open ? "True" : "False"},
-                                  {"reason", gate.reason},
-                                  {"lastTransitionTime", now}}});
-  if (gate.for_kubelet) {
-    conditions.push_back({{"type", "Ready"},
-                          {"status", "False"},
-                          {"reason", kForKubeletReason},
-                          {"message", kForKubeletMessage},
-                          {"lastTransitionTime", now}});
-  }
-  pod.json()["status"]["conditions"] = std::move(conditions);
-  kube::ApplyOptions options;
-  options.subresource = "status";
-  options.field_manager = gate.for_kubelet ? kForKubeletManager : kRoutingManager;
-  return {std::move(pod), std::move(options)};
 }
 
 std::vector<ProbeGroup> Reconciler::probe_groups(const kube::ObjectKey& key, const std::vector<GroupView>& groups,

@@ -16,6 +16,7 @@
 #include "operator/probe/prober.h"
 #include "operator/reconcile/admin_tokens.h"
 #include "operator/reconcile/experts.h"
+#include "operator/reconcile/gate_writer.h"
 #include "operator/reconcile/reader.h"
 #include "operator/reconcile/rollouts.h"
 #include "operator/reconcile/status_writer.h"
@@ -75,7 +76,6 @@ class Reconciler {
   void remove_old_config_maps(const Parent& parent, const Outcome& outcome);
   void act(const kube::Object& object, const Parent& parent, Outcome& outcome);
   void retire(const Parent& parent, const RetirePod& pod);
-  kube::ApplyRequest gate_request(const Parent& parent, const SetGate& gate, const Observed& observed) const;
   std::vector<ProbeGroup> probe_groups(const kube::ObjectKey& key, const std::vector<GroupView>& groups,
                                        const AgentAccess& access) const;
   void watch_agents(const Parent& parent, const Outcome& outcome, const AgentAccess& access);
@@ -90,6 +90,7 @@ class Reconciler {
   Rollouts rollouts_;
   AdminTokens tokens_;
   TlsTrust trust_;
+  GateWriter gates_;
   StatusWriter status_;
 
   std::mutex memories_mutex_;

@@ -36,6 +36,7 @@ milliseconds StatusWriter::write(const kube::Object& object, const StatusInput& 
   const milliseconds left = patience_left(object.key(), acted && !same && input.error.empty() && input.missing.empty());
   if (left.count() > 0) return left;
   if (same) return again;
+  if (is_replaced(object)) return kStatusPatience;
   tell_zones(object, status);
   status["cost"] = cost_json(cost);  // totals go on with every other change, never for their own sake
   const Json& told = object.at("/status/cost/tokens");
@@ -59,6 +60,7 @@ milliseconds StatusWriter::patience_left(const kube::ObjectKey& deployment, bool
 }
 
 kube::ObjectPtr StatusWriter::store(const kube::Object& object, Json status) {
+  if (is_replaced(object)) return nullptr;  // the cache is behind; what it is told next leads to a new look
   kube::Object wanted(kube::kModelDeployment, object.key());
   // Not of a later version, still less of another object of the name: whatever it was that changed leads to a new look.
   wanted.json()["metadata"]["resourceVersion"] = object.resource_version();
@@ -69,13 +71,27 @@ kube::ObjectPtr StatusWriter::store(const kube::Object& object, Json status) {
   kube::ObjectPtr stored;
   unless_stale(
       [&] { stored = std::make_shared<const kube::Object>(client_.apply(kube::kModelDeployment, wanted, options)); });
+  if (stored && stored->resource_version() != object.resource_version()) {
+    const std::lock_guard lock(mutex_);
+    replaced_[object.key()] = object.resource_version();
+  }
   return stored;
+}
+
+bool StatusWriter::is_replaced(const kube::Object& object) {
+  const std::lock_guard lock(mutex_);
+  const auto found = replaced_.find(object.key());
+  if (found == replaced_.end()) return false;
+  if (found->second == object.resource_version()) return true;
+  replaced_.erase(found);
+  return false;
 }
 
 void StatusWriter::forget(const kube::ObjectKey& deployment) {
   token_ledger_.forget(deployment);
   const std::lock_guard lock(mutex_);
   unsaid_since_.erase(deployment);
+  replaced_.erase(deployment);
 }
 
 // Of the zones that the deployment uses.

@@ -27,12 +27,13 @@ class StatusWriter {
   // `acted`: this look changed pods. Returns after which time status may have to be told anew; 0: no time is waited
   // for. Throws what the cluster refuses, but that the object is not the latest is no error: another look follows.
   std::chrono::milliseconds write(const kube::Object& object, const StatusInput& input, bool acted);
-  // The object as it is then; null when `object` is not the latest.
+  // The object as it is then; null when `object` is not the latest, which our own last write may have made sure of.
   kube::ObjectPtr store(const kube::Object& object, Json status);
   void forget(const kube::ObjectKey& deployment);
 
  private:
   std::chrono::milliseconds patience_left(const kube::ObjectKey& deployment, bool waits);
+  bool is_replaced(const kube::Object& object);
   void tell_zones(const kube::Object& object, const Json& status);
 
   kube::Client& client_;
@@ -41,6 +42,7 @@ class StatusWriter {
   TokenLedger token_ledger_;
   std::mutex mutex_;
   std::map<kube::ObjectKey, TimePoint> unsaid_since_;  // of deployments whose status waits
+  std::map<kube::ObjectKey, std::string> replaced_;    // the version of a deployment that our last write replaced
 };
 
 }  // namespace millrace::controller

@@ -67,7 +67,7 @@ cut_off() {
   until_true "requests for five seconds more" served_long
   load_ends
   failures=$(awk '$3 != 200' "$dir/requests" | sort -n | cut -d ' ' -f 1)
-  slowest=$(awk '$3 == 200 && $2 > slowest { slowest = $2 } END { print slowest }' "$dir/requests")
+  slowest=$(awk '$3 == 200 && $2 > slowest { slowest = $2 } END { printf "%.2f", slowest }' "$dir/requests")
   echo "a replacement after $created s; three groups serve after $(since_cut "$served_at") s;" \
     "$(grep -c . <<<"$failures") of $(wc -l <"$dir/requests") requests failed, the last of them began after" \
     "$(since_cut "$(tail -n 1 <<<"${failures:-$cut_at}")") s; the slowest of the others took $slowest s"

@@ -62,6 +62,18 @@ TEST_F(StatusWriterTest, WritesNothingTwice) {
   EXPECT_EQ(world_.client.writes, writes);
 }
 
+TEST_F(StatusWriterTest, DoesNotWriteOverAVersionThatItReplacedItself) {
+  const kube::Object before = world_.deployment();
+  ASSERT_EQ(writer_.write(before, input_, false), milliseconds(0));
+  input_.generation = 2;
+  const int writes = world_.client.writes;
+  EXPECT_EQ(writer_.write(before, input_, false), kStatusPatience) << "the cache is behind, and will say more";
+  EXPECT_FALSE(writer_.store(before, {{"observedGeneration", 2}}));
+  EXPECT_EQ(world_.client.writes, writes);
+  write(false);
+  EXPECT_TRUE(told());
+}
+
 TEST(Reconciler, TellsOfANewDeploymentInThreeWrites) {
   World world;
   world.apply({{"replicas", 1}});
