@@ -23,6 +23,7 @@ CostRecord cost_of(const StatusInput& input, const Json& recorded, TimePoint now
 }  // namespace
 
 milliseconds StatusWriter::write(const kube::Object& object, const StatusInput& input, bool acted) {
+  const bool behind = is_replaced(object);
   const Json& before = object.at("/status");
   const TimePoint now = now_();
   Json status = status_of(input, before, now);
@@ -36,7 +37,7 @@ milliseconds StatusWriter::write(const kube::Object& object, const StatusInput& 
   const milliseconds left = patience_left(object.key(), acted && !same && input.error.empty() && input.missing.empty());
   if (left.count() > 0) return left;
   if (same) return again;
-  if (is_replaced(object)) return kStatusPatience;
+  if (behind) return kStatusPatience;
   tell_zones(object, status);
   status["cost"] = cost_json(cost);  // totals go on with every other change, never for their own sake
   const Json& told = object.at("/status/cost/tokens");
