@@ -309,16 +309,4 @@ ExpertRow keep_in_place(const ExpertShape& shape, const ExpertRow& row, const Ex
   return result;
 }
 
-std::int32_t count_fetches(const ExpertShape& shape, const ExpertRow& from, const ExpertRow& to) {
-  std::int32_t fetches = 0;
-  for (std::int32_t slot = 0; slot < shape.slots(); ++slot) {
-    const std::int32_t rank = slot / shape.slots_per_rank;
-    const std::int32_t expert = to[static_cast<std::size_t>(slot)];
-    const auto begin = to.begin() + std::ptrdiff_t{rank} * shape.slots_per_rank;
-    const bool repeated = std::find(begin, to.begin() + slot, expert) != to.begin() + slot;
-    if (!repeated && !row_holds(shape, from, rank, expert)) ++fetches;
-  }
-  return fetches;
-}
-
 }  // namespace millrace::controller

@@ -19,7 +19,4 @@ void shake(ExpertLayer& layer, double target, int rounds);
 // The same ranks under other names and with other slots, so that as much as possible of `origin` stays.
 ExpertRow keep_in_place(const ExpertShape& shape, const ExpertRow& row, const ExpertRow& origin);
 
-// How many experts the ranks have to fetch to get from one row to the other.
-std::int32_t count_fetches(const ExpertShape& shape, const ExpertRow& from, const ExpertRow& to);
-
 }  // namespace millrace::controller

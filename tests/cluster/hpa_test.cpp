@@ -57,12 +57,12 @@ class ExternalMetric {
   BackgroundProcess server_;
 };
 
-// One line for each. An attempt that the server refused, because the status was written meanwhile, scaled nothing.
+// Every attempt to scale, a line for each.
 std::vector<std::string> scaled_by(const std::string& user, std::size_t mark) {
   std::vector<std::string> lines;
   for (const AuditedWrite& write : audited_writes(Life::cluster().audit_log(), user, mark)) {
     const bool scales = write.resource == "modeldeployments" || write.resource == "modeldeployments/scale";
-    if (scales && write.code < 300) lines.push_back(to_string(write));
+    if (scales) lines.push_back(to_string(write));
   }
   return lines;
 }
@@ -89,7 +89,10 @@ TEST_F(Life, FollowsAHorizontalPodAutoscalerAndSaysThatItsOwnIsOff) {
   EXPECT_TRUE(eventually([&] { return serves(3); })) << hpa();
   waiting.set(10);
   EXPECT_TRUE(eventually([&] { return serves(1); })) << hpa();
-  EXPECT_THAT(scaled_by(kAutoscaler, mark), SizeIs(2)) << hpa();
+  std::vector<std::string> scaled = scaled_by(kAutoscaler, mark);
+  // Refused because the status was written between its read and its write: that scaled nothing.
+  std::erase_if(scaled, [](const std::string& attempt) { return attempt.ends_with(" 409"); });
+  EXPECT_THAT(scaled, SizeIs(2)) << hpa();
   EXPECT_THAT(scaled_by(OperatorProcess::kUser, mark), IsEmpty());
   cluster().kubectl({"delete", "hpa", "driven"});
 }

@@ -29,7 +29,7 @@ finish() {
   if ((status != 0)); then
     bed kubectl get pods,modeldeployments -A -o wide || true
     bed kubectl get events -A --sort-by=.lastTimestamp 2>/dev/null | tail -n 30 || true
-    keep_logs
+    keep_logs || true
     echo "FAILED with $status; logs are in $dir"
   fi
   bed stop

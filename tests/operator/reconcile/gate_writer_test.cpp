@@ -2,7 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include "operator/api/labels.h"
 #include "operator/reconcile/observe.h"
 #include "tests/operator/reconcile/world.h"
 
